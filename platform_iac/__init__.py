@@ -1,0 +1,1 @@
+"""One typed spec to a running AI platform."""

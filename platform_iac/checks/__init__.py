@@ -1,0 +1,1 @@
+"""PROVE: assertions over a plan against the running platform."""

@@ -1,0 +1,85 @@
+"""`platform-iac`: the command line. Each verb is a function in `platform_iac.commands`, imported when asked for."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from pathlib import Path
+from typing import Any
+
+from platform_iac.commands.errors import BAD_INPUT, CommandError, bad_input
+
+VERBS: dict[str, tuple[str, str]] = {
+    "validate": ("validate", "check a spec and say everything that is wrong with it"),
+    "plan": ("plan", "show what a spec makes: hosts, role runs, files"),
+    "explain": ("explain", "show everything about one host"),
+    "schema": ("schema", "print the JSON Schema of specs"),
+    "doctor": ("doctor", "tell whether this machine can run the twin"),
+    "artifacts": ("artifacts", "build the packages that a stack's hosts install, as a mirror's content"),
+    "up": ("up", "bring a stack up, check it and run its training job"),
+    "down": ("down", "remove everything of a stack"),
+    "check": ("check", "prove the running platform, check by check"),
+    "train": ("train", "run the training job on the running platform"),
+    "ssh": ("ssh", "log in to a host, or run a command on it"),
+    "ansible": ("ansible", "write inventory, variables and playbook for plain ansible-playbook"),
+}
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of all verbs."""
+    top = argparse.ArgumentParser(prog="platform-iac", description="One typed spec to a running AI platform.")
+    verbs = top.add_subparsers(dest="verb", required=True, metavar="VERB")
+    for verb, (_, help_text) in VERBS.items():
+        _arguments(verb, verbs.add_parser(verb, help=help_text, description=help_text.capitalize() + "."))
+    return top
+
+
+def _arguments(verb: str, part: argparse.ArgumentParser) -> None:
+    if verb == "ssh":
+        part.add_argument("host", metavar="HOST", help="a host of the stack")
+        part.add_argument("--stack", default="lab", help="the stack's name or a path to its spec (default: lab)")
+        part.add_argument("command", nargs=argparse.REMAINDER, metavar="COMMAND", help="what to run there")
+    elif verb in ("up", "down"):
+        part.add_argument("stack", nargs="?", default="lab", metavar="STACK", help="the stack (default: lab)")
+    elif verb not in ("schema", "doctor"):
+        part.add_argument("stack", metavar="STACK", help="a stack's name, or a path to a spec")
+    if verb == "plan":
+        part.add_argument("--json", action="store_true", help="the whole plan, with the text of every file")
+    elif verb == "explain":
+        part.add_argument("host", metavar="HOST", help="a host of the stack")
+        part.add_argument("--files", action="store_true", help="with the text of every file")
+    elif verb == "artifacts":
+        part.add_argument("--list", action="store_true", help="only list what the stack installs")
+    elif verb == "ansible":
+        part.add_argument("directory", type=Path, metavar="DIR", help="where to write; it may hold an earlier export")
+
+
+def run(arguments: list[str]) -> int:
+    """Do what the arguments say and return the exit status: 0 well, 1 a check failed, 2 bad input."""
+    chosen = parser().parse_args(arguments)
+    values: dict[str, Any] = vars(chosen)
+    verb = values.pop("verb")
+    module, _ = VERBS[verb]
+    if values.get("json"):
+        sys.stdout.reconfigure(newline="\n")  # type: ignore[union-attr]
+    return int(getattr(importlib.import_module(f"platform_iac.commands.{module}"), verb)(**values))
+
+
+def main() -> int:
+    """Run the command line of this process."""
+    try:
+        return run(sys.argv[1:])
+    except bad_input() as error:
+        print(error, file=sys.stderr)
+        return error.status if isinstance(error, CommandError) else BAD_INPUT
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader has seen enough, as in `platform-iac plan lab | head`
+        return 0
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,33 @@
+"""`platform-iac check`: the plan's checks against the running platform."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from platform_iac.commands import table
+from platform_iac.commands.door import ssh_config
+from platform_iac.commands.errors import FAILED
+from platform_iac.plan.make import make
+from platform_iac.spec.load import load
+
+if TYPE_CHECKING:
+    from platform_iac.checks.remote import Remote
+    from platform_iac.plan.model import Plan
+
+
+def check(stack: str) -> int:
+    """Run every check and print the table; 1 when one failed."""
+    from platform_iac.checks import run
+
+    plan = make(load(stack))
+    results = run.run(plan, reach(stack, plan))
+    print(table.checks(results))
+    return 0 if all(result.passed for result in results) else FAILED
+
+
+def reach(stack: str, plan: Plan) -> Remote:
+    """Return the way to the plan's hosts: the configuration of its one site, or of the site with its logins."""
+    from platform_iac.checks.remote import Remote
+
+    sites = {host.site for host in plan.hosts if host.duty == "login"} or {site.name for site in plan.sites}
+    return Remote(str(ssh_config(stack, plan, min(sites))))

@@ -1,0 +1,17 @@
+"""`platform-iac train`: the main job, on a platform that is up."""
+
+from __future__ import annotations
+
+from platform_iac.commands import table
+from platform_iac.commands.check import reach
+from platform_iac.plan.make import make
+from platform_iac.spec.load import load
+
+
+def train(stack: str) -> int:
+    """Submit the training job as a member of a team, follow it and print what came of it."""
+    from platform_iac.checks import training
+
+    plan = make(load(stack))
+    print(table.training(training.run(plan, reach(stack, plan), lambda line: print(line, flush=True))))
+    return 0

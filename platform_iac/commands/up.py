@@ -1,0 +1,45 @@
+"""`platform-iac up`: `pulumi up`, then the proof that the platform does its job, then a summary."""
+
+from __future__ import annotations
+
+import time
+
+from platform_iac.checks import run, training
+from platform_iac.commands import table
+from platform_iac.commands.check import reach
+from platform_iac.commands.errors import FAILED
+from platform_iac.commands.pulumi import EngineError, pulumi, select
+from platform_iac.plan.make import make
+from platform_iac.spec.load import load
+
+
+def up(stack: str) -> int:
+    """Bring the stack up, check it, run its training job; 0 when all of it holds, 1 when a check fails.
+
+    Raises:
+        EngineError: `pulumi up` did not finish.
+    """
+    started = time.monotonic()
+
+    def say(line: str) -> None:
+        print(f"[{time.monotonic() - started:4.0f} s] {line}", flush=True)
+
+    plan = make(load(stack))
+    select(stack)
+    say(f"pulumi up: {len(plan.hosts)} hosts, {len(plan.runs)} role runs")
+    if pulumi("up", "--yes", "--skip-preview", "--stack", stack) != 0:
+        raise EngineError(
+            "pulumi up did not finish; what is done is recorded — see the message above, then run this again"
+        )
+    say(f"{len(plan.checks)} checks against the running platform")
+    hosts = reach(stack, plan)
+    results = run.run(plan, hosts)
+    print(table.checks(results))
+    if not all(result.passed for result in results):
+        return FAILED
+    say("a training job through Slurm, tracked in MLflow")
+    print(table.training(training.run(plan, hosts, say)))
+    for endpoint in plan.endpoints:
+        print(f"{endpoint.name}: `pulumi stack output endpoints --show-secrets --stack {stack}` says where and how")
+    say("done")
+    return 0

@@ -1,0 +1,89 @@
+"""The whole platform as one Pulumi component: sites, secrets, and a Role for every run of the plan."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pulumi
+
+from platform_iac import kinds
+from platform_iac.components.digest import role_digest
+from platform_iac.components.resources import Key, Role
+from platform_iac.plan.export import named
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from platform_iac.components.reach import Reach
+    from platform_iac.plan.model import Endpoint, Plan, Run
+
+
+class Platform(pulumi.ComponentResource):
+    """Everything in `plan`, in the plan's order. Files that the spec names are relative to `folder`."""
+
+    def __init__(self, plan: Plan, folder: Path, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("platform:index:Platform", plan.name, None, opts)
+        self._plan = plan
+        self._hosts = {host.name: host for host in plan.hosts}
+        self._keys = {
+            secret.name: Key(secret.name, length=secret.length_bytes, opts=self._child()) for secret in plan.secrets
+        }
+        self._reach = {
+            site.name: kinds.find("site", site.kind).build(site, plan, parent=self, folder=folder)
+            for site in plan.sites
+        }
+        roles: dict[str, list[pulumi.Resource]] = {}
+        for run in plan.runs:
+            first = [role for name in (*run.needs, *run.after) for role in roles.get(name, [])]
+            sites = sorted({self._hosts[name].site for name in run.hosts})
+            roles[run.name] = [
+                self._role(run.name if len(sites) == 1 else f"{run.name}@{site}", run, site, first) for site in sites
+            ]
+        self.endpoints = {endpoint.name: self._login(endpoint) for endpoint in plan.endpoints}
+        self.register_outputs({"hosts": len(plan.hosts), "runs": len(plan.runs)})
+
+    def _login(self, endpoint: Endpoint) -> dict[str, Any]:
+        """Where a page is opened, and with which name and password."""
+        host = self._hosts[endpoint.host]
+        forwards = next(site for site in self._plan.sites if site.name == host.site).settings.get("forwards", {})
+        port = forwards.get(endpoint.name)
+        return {
+            "url": f"http://127.0.0.1:{port}" if port else f"http://{host.fqdn}:{endpoint.port}",
+            "user": endpoint.user,
+            "password": self._keys[endpoint.secret].value if endpoint.secret else "",
+        }
+
+    def _role(self, name: str, run: Run, site: str, first: list[pulumi.Resource]) -> Role:
+        reach = self._reach[site]
+        opts = pulumi.ResourceOptions(parent=self, depends_on=first, deleted_with=reach.deleted_with)
+        return Role(name, self._inputs(run, site, reach), opts=opts)
+
+    def _inputs(self, run: Run, site: str, reach: Reach) -> dict[str, Any]:
+        hosts = [host for host in run.hosts if self._hosts[host].site == site]
+        return {
+            "role": run.role,
+            "digest": role_digest(run.role),
+            "packages": list(run.packages),
+            "files": named(run.files, by="path"),
+            "units": named(run.units),
+            "users": named(run.users),
+            "vars": dict(run.vars),
+            "hosts": {host: self._host(run, host, reach) for host in hosts},
+            "sshConfig": reach.ssh_config,
+            "secrets": pulumi.Output.secret({name: self._keys[name].value for name in run.secrets}),
+        }
+
+    def _host(self, run: Run, host: str, reach: Reach) -> dict[str, Any]:
+        inputs: dict[str, Any] = {
+            "address": self._hosts[host].address,
+            "vars": dict(run.host_vars.get(host, {})),
+            "files": named(run.host_files.get(host, ()), by="path"),
+        }
+        if host in reach.host_keys:
+            inputs["hostKey"] = reach.host_keys[host]
+        if host in reach.instances:
+            inputs["instance"] = reach.instances[host]
+        return inputs
+
+    def _child(self) -> pulumi.ResourceOptions:
+        return pulumi.ResourceOptions(parent=self)

@@ -1,0 +1,45 @@
+"""What a healthy node looks like, from the spec: never from what the node shows today."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Final
+
+from platform_iac.plan.model import File
+
+if TYPE_CHECKING:
+    from platform_iac.kinds.scheduler.slurm.nodes import Nodes
+    from platform_iac.kinds.scheduler.slurm.spec import Spec
+
+PATH: Final = "/etc/platform-iac/node-health.json"
+WRITTEN: Final = ("/", "/tmp", "/var/lib/slurm/slurmd")  # noqa: S108  looked at, never written
+"""File systems that jobs and slurmd write to."""
+
+TWIN_XID_LOG: Final = "/var/log/platform-iac/xid.log"
+"""Machines of a twin share one kernel, so its log belongs to none of them."""
+
+XIDS: Final = {
+    "reboot": (74, 79, 95),
+    "reset": (48, 109, 119, 120, 140, 143),
+    "watch": (13, 31, 43, 63, 92, 94),
+}
+"""What an Xid asks for (NVIDIA, "XID errors"): reboot and reset take the node out, watch is only logged."""
+
+
+def expectations(spec: Spec, nodes: Nodes, *, simulated: bool) -> File:
+    """Return the data of the node's health check, equal on equal nodes."""
+    xid_log = spec.health.xid_log or (TWIN_XID_LOG if simulated else None)
+    data = {
+        "clock": {"max_error_ms": spec.health.max_clock_error_ms},
+        "filesystems": {
+            "paths": list(WRITTEN),
+            "min_free_percent": spec.health.min_free_percent,
+        },
+        "gpu_max_celsius": spec.health.max_gpu_celsius,
+        "gpus": [
+            {"product": gpu.product, "first": gres.first, "count": gpu.count}
+            for gpu, gres in zip(nodes.hardware.gpus, nodes.gres, strict=True)
+        ],
+        "xid": {"log": xid_log, **{action: list(codes) for action, codes in XIDS.items()}},
+    }
+    return File(path=PATH, content=json.dumps(data, indent=1, sort_keys=True) + "\n")

@@ -1,0 +1,156 @@
+"""Role runs of Slurm: munge everywhere, database and controller, nodes, logins.
+
+A node's files hold nothing about other nodes, so adding one changes the controllers' and login hosts'
+slurm.conf and the new node, nothing else. Nodes get the configuration from slurmctld (configless).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from platform_iac.kinds.scheduler.slurm import accounts, config, health
+from platform_iac.kinds.scheduler.slurm.nodes import group
+from platform_iac.plan.model import File, Part, Run, Secret, Unit
+from platform_iac.plan.render import render
+
+if TYPE_CHECKING:
+    from platform_iac.kinds.scheduler.slurm.nodes import Nodes
+    from platform_iac.kinds.scheduler.slurm.spec import Spec
+    from platform_iac.plan.context import Context
+    from platform_iac.plan.model import Host
+
+MUNGE_KEY: Final = Secret(name="munge.key", length_bytes=64)
+
+FLOORS: Final = {
+    "munge": "0.5.15-2+deb12u1",  # CVE-2026-25506
+    "slurm-client": "22.05.8-4+deb12u3",  # CVE-2023-41914 and later
+}
+"""Oldest acceptable Debian revision of a package. Backported fixes make upstream versions tell nothing."""
+
+
+def plan(name: str, spec: Spec, context: Context) -> Part:
+    """Return the runs `munge`, `slurm_database`, `slurm_controller`, `slurm_node` and `slurm_login`."""
+    del name
+    nodes = group(spec, context)
+    hosts = config.controllers(spec, context)
+    shared = config.slurm_conf(spec, context, nodes)
+    runs = [_munge(context), _database(spec, hosts[0]), _controller(spec, context, nodes, shared)]
+    if nodes:
+        runs.append(_node(spec, context, hosts, nodes))
+    if logins := context.with_duty("login"):
+        runs.append(_login(logins, shared))
+    return Part(runs=tuple(runs), secrets=(MUNGE_KEY,))
+
+
+def _names(hosts: tuple[Host, ...]) -> tuple[str, ...]:
+    return tuple(host.name for host in hosts)
+
+
+def _munge(context: Context) -> Run:
+    key = "/etc/munge/munge.key"
+    hosts = context.with_duty("controller", "login", "compute")
+    return Run(
+        name="munge",
+        role="munge",
+        hosts=_names(hosts),
+        packages=("munge",),
+        files=(File(path=key, content=MUNGE_KEY.placeholder, mode="0400", owner="munge", group="munge"),),
+        units=(Unit(name="munge.service", restart_on=(key,)),),
+        vars={"floors": {"munge": FLOORS["munge"]}},
+        secrets=(MUNGE_KEY.name,),
+        needs=("base",),
+    )
+
+
+def _database(spec: Spec, host: Host) -> Run:
+    server, grants, conf = "/etc/mysql/mariadb.conf.d/90-slurm.cnf", "/etc/mysql/slurm.sql", "/etc/slurm/slurmdbd.conf"
+    unit = "/etc/systemd/system/slurmdbd.service.d/platform.conf"
+    text = render("slurm_database", "slurmdbd.conf.j2", host=host, months=spec.accounting_months)
+    return Run(
+        name="slurm_database",
+        role="slurm_database",
+        hosts=(host.name,),
+        packages=("mariadb-server", "slurmdbd"),
+        files=(
+            File(path=server, content=render("slurm_database", "server.cnf.j2", grants=grants)),
+            File(path=grants, content=render("slurm_database", "slurm.sql.j2"), mode="0640", group="mysql"),
+            File(path=conf, content=text, mode="0600", owner="slurm", group="slurm"),
+            File(path=unit, content=render("slurm_database", "slurmdbd.service.conf.j2")),
+        ),
+        units=(
+            Unit(name="mariadb.service", restart_on=(server, grants)),
+            Unit(name="slurmdbd.service", restart_on=(conf, unit)),
+        ),
+        vars={"address": host.address},
+        needs=("base", "munge"),
+    )
+
+
+def _controller(spec: Spec, context: Context, nodes: tuple[Nodes, ...], shared: File) -> Run:
+    files = (shared, config.gres_conf(nodes), config.cgroup_conf(spec), _unit("slurmctld"))
+    hosts = config.controllers(spec, context)
+    return Run(
+        name="slurm_controller",
+        role="slurm_controller",
+        hosts=_names(hosts),
+        packages=("slurm-client", "slurmctld"),
+        files=tuple(sorted(files, key=lambda file: file.path)),
+        # slurmctld 22.05 learns of added nodes only when it starts; running jobs outlive that.
+        units=(Unit(name="slurmctld.service", restart_on=tuple(sorted(file.path for file in files))),),
+        vars={"floors": {"slurm-client": FLOORS["slurm-client"]}},
+        # The database is one: the primary declares what is in it.
+        host_vars={hosts[0].name: {"accounts": accounts.declared(spec, context)}},
+        needs=("munge", "slurm_database"),
+    )
+
+
+def _node(spec: Spec, context: Context, hosts: tuple[Host, ...], nodes: tuple[Nodes, ...]) -> Run:
+    options = "/etc/default/slurmd"
+    servers = ",".join(f"{host.address}:{config.CONTROLLER_PORT}" for host in hosts)
+    unit = _unit("slurmd")
+    scripts = ("node-health", "slurm-prolog", "slurm-epilog", "slurm-task-prolog")
+    files = [
+        File(path=options, content=render("slurm_node", "slurmd.default.j2", servers=servers)),
+        File(path="/etc/pam.d/slurm-adopt", content=render("slurm_node", "slurm-adopt.pam.j2")),
+        unit,
+        *(File(path=f"{config.LIBEXEC}/{name}", content=render("slurm_node", name), mode="0755") for name in scripts),
+    ]
+    own: dict[str, tuple[File, ...]] = {}
+    values: dict[str, dict[str, Any]] = {}
+    for same in nodes:
+        expected = (health.expectations(spec, same, simulated=config.simulated(same.hosts[0], context)),)
+        own |= {host.name: expected for host in same.hosts}
+        values |= {host.name: {"gres": same.gres_declared} for host in same.hosts}
+    return Run(
+        name="slurm_node",
+        role="slurm_node",
+        hosts=tuple(own),
+        packages=("libpam-slurm-adopt", "slurm-client", "slurmd"),
+        files=tuple(sorted(files, key=lambda file: file.path)),
+        host_files=own,
+        units=(Unit(name="slurmd.service", restart_on=(options, unit.path)),),
+        vars={"floors": {"slurm-client": FLOORS["slurm-client"]}},
+        host_vars=values,
+        needs=("munge", "slurm_controller"),
+        after=("gpu",),
+    )
+
+
+def _login(hosts: tuple[Host, ...], shared: File) -> Run:
+    """Login hosts get slurm.conf as a file: Slurm 22.05 has no daemon that would fetch it for clients."""
+    return Run(
+        name="slurm_login",
+        role="slurm_login",
+        hosts=_names(hosts),
+        packages=("slurm-client",),
+        files=(shared,),
+        vars={"floors": {"slurm-client": FLOORS["slurm-client"]}},
+        needs=("munge", "slurm_controller"),
+    )
+
+
+def _unit(daemon: str) -> File:
+    """Return the drop-in of a daemon's unit: after what it needs, and back by itself when it dies."""
+    role = "slurm_node" if daemon == "slurmd" else "slurm_controller"
+    path = f"/etc/systemd/system/{daemon}.service.d/platform.conf"
+    return File(path=path, content=render(role, f"{daemon}.service.conf.j2"))

@@ -1,0 +1,1 @@
+"""DECIDE: from a spec to the plan, purely."""

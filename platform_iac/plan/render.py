@@ -1,0 +1,33 @@
+"""Jinja2 for host files: undefined names are errors, and values are data, never templates."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import FileSystemLoader, StrictUndefined
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+ROLES = Path(__file__).resolve().parents[2] / "roles"
+
+
+@cache
+def _environment(role: str) -> ImmutableSandboxedEnvironment:
+    return ImmutableSandboxedEnvironment(
+        loader=FileSystemLoader(ROLES / role / "templates"),
+        undefined=StrictUndefined,
+        autoescape=False,  # configuration files, not HTML
+        keep_trailing_newline=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def render(role: str, template: str, **values: Any) -> str:
+    """Return `roles/<role>/templates/<template>` filled with `values`.
+
+    Raises:
+        jinja2.UndefinedError: the template uses a name that is not in `values`.
+    """
+    return _environment(role).get_template(template).render(values)

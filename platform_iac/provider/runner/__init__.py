@@ -1,0 +1,1 @@
+"""Ansible, run for one role on some hosts: private, cancellable, and told in events."""

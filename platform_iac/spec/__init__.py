@@ -1,0 +1,1 @@
+"""INPUT: a typed spec, read from YAML with the position of every value."""

@@ -1,0 +1,69 @@
+"""The way to on-prem hosts: the site's own configuration, but host keys from the spec only."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from platform_iac.commands.door import ssh_config
+from platform_iac.commands.errors import CommandError
+from platform_iac.plan.make import make
+from platform_iac.spec.load import load
+
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHhYdgzGF8ktmxaE2gYWNhWkG0sTcMpMTkKTFUnOCQFm"
+SPEC = """\
+apiVersion: platform-iac/v1
+name: metal
+sites:
+  dc1:
+    {kind: onprem, domain: dc1.example.net, network: 10.20.0.0/16, access: {ssh_config: cfg, known_hosts: keys}}
+pools:
+  login: {site: dc1, duty: login, hosts: "login[01-02]", addresses: 10.20.0.12}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    (tmp_path / "metal.yaml").write_text(SPEC)
+    (tmp_path / "cfg").write_text(
+        "Host login02\n  HostName 192.0.2.9\nHost *\n  User ops\n  StrictHostKeyChecking no\n"
+    )
+    (tmp_path / "keys").write_text(f"login01 {KEY}\nlogin02.dc1.example.net,10.20.0.13 {KEY}\n")
+    return tmp_path
+
+
+def settings(folder: Path, host: str) -> dict[str, str]:
+    stack = str(folder / "metal.yaml")
+    config = ssh_config(stack, make(load(stack)), "dc1")
+    done = subprocess.run(
+        ["ssh", "-G", "-F", str(config), host], capture_output=True, text=True, check=True, timeout=30
+    )
+    return dict(line.split(" ", 1) for line in done.stdout.splitlines() if " " in line)
+
+
+def test_user_and_address_are_the_sites_own(folder: Path) -> None:
+    assert settings(folder, "login02")["user"] == "ops"
+    assert settings(folder, "login02")["hostname"] == "192.0.2.9"
+
+
+def test_a_host_that_the_site_does_not_map_has_the_address_of_the_spec(folder: Path) -> None:
+    assert settings(folder, "login01")["hostname"] == "10.20.0.12"
+
+
+def test_host_keys_come_from_the_spec_whatever_the_configuration_says(folder: Path) -> None:
+    for host, alias in (("login01", "login01"), ("login02", "login02.dc1.example.net")):
+        found = settings(folder, host)
+        assert found["stricthostkeychecking"] == "true"
+        assert found["userknownhostsfile"] == str(folder / "keys")
+        assert found["hostkeyalias"] == alias
+
+
+def test_a_missing_configuration_is_told(folder: Path) -> None:
+    stack = str(folder / "metal.yaml")
+    plan = make(load(stack))
+    (folder / "cfg").unlink()
+    with pytest.raises(CommandError, match=r"`sites\.dc1\.access` names it"):
+        ssh_config(stack, plan, "dc1")

@@ -1,0 +1,61 @@
+"""What `platform-iac up` does about a run that died; a double stands in for Pulumi's command line."""
+
+from __future__ import annotations
+
+import json
+import socket
+from pathlib import Path
+
+import pytest
+
+from platform_iac.commands import pulumi
+
+DOUBLE = """#!/bin/sh
+echo "$*" >> "$PULUMI_DOUBLE/asked"
+case "$1 $2" in
+"stack export") cat "$PULUMI_DOUBLE/state.json" ;;
+"stack import") cat > "$PULUMI_DOUBLE/imported.json" ;;
+esac
+"""
+DEAD = 4_194_305  # above the kernel's largest process id
+
+
+@pytest.fixture
+def double(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of a Pulumi whose stack `t` is held by a process that is no more."""
+    (tmp_path / "pulumi").write_text(DOUBLE)
+    (tmp_path / "pulumi").chmod(0o755)
+    locks = tmp_path / "backend" / ".pulumi" / "locks" / "organization" / pulumi.PROJECT / "t"
+    locks.mkdir(parents=True)
+    lock = {"pid": DEAD, "username": "ops", "hostname": socket.gethostname()}
+    (locks / "lock.json").write_text(json.dumps(lock))
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.setenv("PULUMI_DOUBLE", str(tmp_path))
+    monkeypatch.setenv("PULUMI_BACKEND_URL", f"file://{tmp_path / 'backend'}")
+    return tmp_path
+
+
+def begun(*operations: tuple[str, str]) -> str:
+    pending = [{"type": kind, "resource": {"type": type_}} for kind, type_ in operations]
+    return json.dumps({"version": 3, "deployment": {"pending_operations": pending}})
+
+
+def test_a_dead_run_s_lock_is_released_and_what_it_began_is_forgotten(double: Path) -> None:
+    (double / "state.json").write_text(begun(("creating", "platform:lab:Machine"), ("creating", "aws:ec2/instance")))
+    pulumi.select("t")
+    assert any(line.startswith("cancel ") for line in (double / "asked").read_text().splitlines())
+    assert json.loads((double / "imported.json").read_text()) == json.loads(begun(("creating", "aws:ec2/instance")))
+
+
+def test_a_state_in_which_nothing_was_begun_is_left_alone(double: Path) -> None:
+    (double / "state.json").write_text(begun(("updating", "platform:ansible:Role")))
+    pulumi.select("t")
+    assert not (double / "imported.json").exists()
+
+
+def test_a_lock_of_another_computer_is_not_touched(double: Path) -> None:
+    lock = next((double / "backend").rglob("lock.json"))
+    lock.write_text(json.dumps({"pid": DEAD, "username": "ops", "hostname": "elsewhere"}))
+    with pytest.raises(pulumi.EngineError, match=r"pulumi cancel --yes --stack t"):
+        pulumi.select("t")
+    assert "cancel" not in (double / "asked").read_text()

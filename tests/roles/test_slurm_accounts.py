@@ -1,0 +1,106 @@
+"""The module `slurm_accounts`: from what sacctmgr shows to what is run."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from tests.kinds.scheduler.slurm.specs import METAL, run
+from tests.provider.plugins.conftest import load
+
+
+@pytest.fixture
+def module() -> ModuleType:
+    return load("modules", "slurm_accounts")
+
+
+@pytest.fixture
+def parameters() -> dict[str, Any]:
+    return deepcopy(run(METAL, "slurm_controller").host_vars["ctl01"]["accounts"])
+
+
+def words(module: ModuleType, old: Any, new: Any) -> list[str]:
+    return [" ".join(command) for command in module.commands("falcon", old, new)]
+
+
+def test_an_empty_database_gets_everything_in_an_order_that_works(
+    module: ModuleType, parameters: dict[str, Any]
+) -> None:
+    old = module.State(qos={"normal": module.Qos()})
+    assert words(module, old, module.declared(parameters)) == [
+        "add cluster falcon",
+        "add qos urgent description=platform-iac",
+        "modify qos where name=normal set priority=100",
+        (
+            "modify qos where name=urgent set priority=1000 maxwall=1-12:00:00 maxtresperuser=gres/gpu=16"
+            " maxjobsperuser=4 preempt=normal"
+        ),
+        "add account vision cluster=falcon description=vision organization=platform-iac",
+        (
+            "modify account where name=vision cluster=falcon set fairshare=30 grptres=gres/gpu=64 qos=normal,urgent"
+            " defaultqos=normal"
+        ),
+        "add user alice account=vision cluster=falcon defaultaccount=vision",
+    ]
+
+
+def test_what_is_declared_already_needs_no_command(module: ModuleType, parameters: dict[str, Any]) -> None:
+    assert words(module, module.declared(parameters), module.declared(parameters)) == []
+
+
+def test_a_limit_that_is_no_longer_declared_is_cleared(module: ModuleType, parameters: dict[str, Any]) -> None:
+    old = module.declared(parameters)
+    parameters["accounts"]["vision"]["gpus"] = ""
+    parameters["qos"]["urgent"] |= {"max_wall": "", "max_jobs_per_user": "", "max_tres_per_user": "gres/gpu=8"}
+    assert words(module, old, module.declared(parameters)) == [
+        "modify qos where name=urgent set maxwall=-1 maxtresperuser=gres/gpu=8 maxjobsperuser=-1",
+        "modify account where name=vision cluster=falcon set grptres=gres/gpu=-1",
+    ]
+
+
+def test_only_what_the_module_made_is_removed(module: ModuleType, parameters: dict[str, Any]) -> None:
+    old = module.declared(parameters)
+    old.accounts |= {"root": module.Account(users=["root"]), "gone": module.Account(users=["zoe"])}
+    old.qos |= {"theirs": module.Qos(), "stale": module.Qos()}
+    old.ours = {"account gone", "account vision", "qos stale", "qos urgent"}
+    old.accounts["vision"].users = ["alice", "mallory"]
+    assert words(module, old, module.declared(parameters)) == [
+        "delete user where name=zoe account=gone cluster=falcon",
+        "delete user where name=mallory account=vision cluster=falcon",
+        "delete account where name=gone cluster=falcon",
+        "delete qos where name=stale",
+    ]
+
+
+def test_the_state_is_read_from_what_sacctmgr_shows(module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = {
+        "cluster": "falcon\n",
+        "qos": "normal|Normal QOS default|0|||||\nurgent|platform-iac|1000|1-12:00:00|gres/gpu=16||4|normal\n",
+        "account": "root|root\nvision|platform-iac\n",
+        "assoc": "root||1||normal|\nroot|root|1||normal|\nvision||30|gres/gpu=64|normal,urgent|normal\n"
+        "vision|alice|1||normal,urgent|normal\n",
+    }
+    monkeypatch.setattr(module, "sacctmgr", lambda *argv: shown[argv[3]])
+    state = module.current("falcon")
+    assert state.ours == {"qos urgent", "account vision"}
+    assert state.qos["urgent"] == module.Qos("1000", "1-12:00:00", "gres/gpu=16", "", "4", ["normal"])
+    assert state.accounts["vision"] == module.Account("30", "gres/gpu=64", ["normal", "urgent"], "normal", ["alice"])
+
+
+@pytest.mark.parametrize(
+    ("written", "shown"),
+    [("36:00:00", "1-12:00:00"), ("7-00:00:00", "7-00:00:00"), ("1:00:00", "01:00:00"), ("", "")],
+)
+def test_wall_times_are_compared_as_slurm_writes_them(module: ModuleType, written: str, shown: str) -> None:
+    assert module.canonical(written) == shown
+
+
+def test_a_diff_shows_only_what_is_declared_or_ours(module: ModuleType, parameters: dict[str, Any]) -> None:
+    old = module.State(accounts={"root": module.Account()}, qos={"theirs": module.Qos(), "normal": module.Qos()})
+    text = module.shown(old, module.declared(parameters))
+    assert "qos normal" in text
+    assert "theirs" not in text
+    assert "root" not in text

@@ -1,0 +1,69 @@
+"""From nothing to a platform: preview, up with the plug pulled midway, and an up that has nothing to do."""
+
+from __future__ import annotations
+
+import pytest
+
+from platform_iac.checks import run
+from platform_iac.checks.remote import Remote
+from tests.twin import logins, processes, traces
+from tests.twin.acceptance.conftest import TEST_SECONDS, Platform
+from tests.twin.stack import Stack, wait
+
+pytestmark = [pytest.mark.twin, pytest.mark.timeout(TEST_SECONDS)]
+
+
+def test_the_first_preview_creates_everything_and_touches_nothing(platform: Platform) -> None:
+    stack = platform.stack
+    steps = stack.preview()
+    assert {step["op"] for step in steps} == {"create"}
+    names = {step["name"] for step in steps}
+    assert {f"{stack.lab}-{host}" for host in stack.hosts} < names
+    assert {planned.name for planned in stack.plan.runs} < names
+    assert {secret.name for secret in stack.plan.secrets} < names
+    assert not traces.of_lab(stack.lab)
+    assert not traces.of_state(stack.home / "state")
+
+
+def test_an_up_whose_command_line_was_killed_midway_names_its_lock_and_the_next_one_finishes(
+    platform: Platform,
+) -> None:
+    stack = platform.stack
+    up = stack.start_up()
+    wait(lambda: processes.find(stack.mark, processes.ANSIBLE) or up.poll() is not None, 300, "Ansible at work")
+    processes.kill([up.pid])
+    output, _ = up.communicate(timeout=60)
+    assert up.returncode == -9, output[-8000:]
+    stack.said.append(output)
+    at_work = f"{processes.ANSIBLE} without an engine to end"
+    wait(lambda: not processes.find(stack.mark, processes.ANSIBLE), 60, at_work)
+    assert {"creating"} == {operation["type"] for operation in stack.pending()}
+    refused = stack.run("up", "--yes", "--skip-preview")
+    assert refused.rc != 0
+    assert "pulumi cancel" in refused.output
+    released = stack.release().ok()
+    assert "died and left its lock" in released.output
+    assert stack.pending() == [], "what was begun is warned of for ever"
+    platform.up()
+
+
+def test_a_preview_then_shows_no_change(running: Stack) -> None:
+    running.nothing_to_do()
+
+
+def test_an_up_with_nothing_to_do_logs_in_to_no_host(running: Stack) -> None:
+    moment = logins.now()
+    running.up()
+    assert logins.since(running.lab, running.hosts, moment) == {}
+
+
+def test_a_refresh_finds_nothing_amiss(running: Stack) -> None:
+    assert running.refresh() == {}
+    running.nothing_to_do()
+
+
+def test_every_check_of_the_plan_passes(running: Stack) -> None:
+    results = run.run(running.plan, Remote(str(running.ssh_config)))
+    failed = [f"{result.check.host}: {result.check.name}: {result.reason}" for result in results if not result.passed]
+    assert not failed, "\n".join(failed)
+    assert len(results) == len(running.plan.checks)

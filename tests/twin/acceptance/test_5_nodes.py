@@ -1,0 +1,66 @@
+"""A node more: it and the files that name it change, nothing else is touched. A node less: it is gone."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.twin import logins
+from tests.twin.acceptance.conftest import TEST_SECONDS, UP_SECONDS
+from tests.twin.specs import Overlay
+from tests.twin.stack import Stack, wait
+
+pytestmark = [pytest.mark.twin, pytest.mark.timeout(TEST_SECONDS)]
+
+NEW = "gpu04"
+NAME_IT = {
+    "slurm_controller": {'files["/etc/slurm/slurm.conf"].content', 'files["/etc/slurm/gres.conf"].content'},
+    "slurm_login": {'files["/etc/slurm/slurm.conf"].content'},
+}
+"""Roles on other hosts, and the files of theirs that name every node."""
+
+
+@pytest.fixture
+def four(running: Stack, spec: Overlay) -> Stack:
+    """The stack with one node more in its spec."""
+    spec.set(pools={"gpu": {"hosts": "gpu[01-04]"}})
+    return running
+
+
+def test_the_preview_touches_the_new_node_and_the_files_that_name_it(four: Stack) -> None:
+    steps = four.preview()
+    created = {step["name"] for step in steps if step["op"] == "create"}
+    assert created == {f"{four.lab}-{NEW}"}
+    updated = {step["name"]: set(step["detailedDiff"]) for step in steps if step["op"] == "update"}
+    elsewhere = {name: {path for path in paths if NEW not in path} for name, paths in updated.items()}
+    assert {name: paths for name, paths in elsewhere.items() if paths} == {four.lab: {"hosts"}, **NAME_IT}
+    assert len(steps) == len(created) + len(updated)
+
+
+def test_up_reaches_only_the_new_node_and_the_hosts_whose_files_name_it(four: Stack) -> None:
+    moment = logins.now()
+    four.up(timeout=UP_SECONDS)
+    assert set(logins.since(four.lab, four.hosts, moment)) == {"ctl01", "login01", NEW}
+    four.nothing_to_do()
+
+
+def test_slurm_gives_jobs_to_the_new_node(four: Stack) -> None:
+    def idle() -> bool:
+        said = four.ok("ctl01", f"sinfo -hN -n {NEW} -o '%T %G'").split()
+        return bool(said) and said[0] == "idle" and said[1].startswith("gpu:h100:4")
+
+    wait(idle, 90, f"{NEW} to be idle with four GPUs: {four.ok('ctl01', f'scontrol show node {NEW}')}")
+    said = four.ok("login01", f"runuser -l alice -c 'srun -w {NEW} --gres=gpu:h100:1 -t 1 nvidia-smi -L'")
+    assert said.count("GPU 0:") == 1
+    assert "GPU 1:" not in said
+
+
+def test_without_it_in_the_spec_it_is_torn_down_and_gone(running: Stack, spec: Overlay) -> None:
+    spec.set(pools={"gpu": {"hosts": "gpu[01-03]"}})
+    moment = logins.now()
+    running.up(timeout=UP_SECONDS)
+    assert set(logins.since(running.lab, running.hosts, moment)) == {"ctl01", "login01"}
+    state = running.home / "state" / "platform-iac" / "labs" / running.lab / "machines" / NEW
+    assert not state.exists()
+    assert f"{running.lab}-{NEW}" not in running.resources()
+    assert NEW not in running.ok("ctl01", "sinfo -hN -o %N").split()
+    running.nothing_to_do()

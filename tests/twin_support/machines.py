@@ -1,0 +1,112 @@
+"""A lab for a test: the machines of a spec, without Pulumi."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import shutil
+import subprocess
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from platform_iac.kinds.site._base import MIRROR_ROOT
+from platform_iac.lab import artifacts, image, machine, network
+from platform_iac.lab.machine import Bind
+from platform_iac.plan.make import make
+from platform_iac.plan.model import Plan
+from platform_iac.spec.load import loads
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """How a command ended. `text` is standard output and standard error together."""
+
+    rc: int
+    text: str
+
+    def ok(self) -> str:
+        """Return the text; AssertionError with it where the command failed."""
+        assert self.rc == 0, self.text[-8000:]
+        return self.text
+
+
+@dataclass(frozen=True, slots=True)
+class Lab:
+    """Machines that run, and the plan they are to follow."""
+
+    name: str
+    plan: Plan
+    ssh_config: Path
+    secrets: dict[str, str] = field(default_factory=dict)
+
+    def run(self, host: str, command: str, *, user: str = "root", timeout: int = 120) -> Done:
+        """Run a shell command on a host; as another account through root's `runuser`."""
+        argv = ["ssh", "-F", str(self.ssh_config), host, "--"]
+        if user != "root":
+            argv += ["runuser", "-l", user, "-c"]
+            command = f"'{command}'"
+        return call([*argv, command], timeout=timeout)
+
+    def ok(self, host: str, command: str, *, user: str = "root", timeout: int = 120) -> str:
+        """Run a command that must succeed and return what it said."""
+        return self.run(host, command, user=user, timeout=timeout).ok()
+
+
+def call(argv: list[str], *, timeout: int, env: dict[str, str] | None = None, cwd: Path | None = None) -> Done:
+    """Run a command here; running past `timeout` seconds counts as rc 124."""
+    try:
+        done = subprocess.run(
+            argv,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+            stdin=subprocess.DEVNULL,
+            env={**os.environ, **(env or {})},
+            cwd=cwd,
+        )
+    except subprocess.TimeoutExpired as error:
+        said = error.stdout or b""
+        text = said.decode(errors="replace") if isinstance(said, bytes) else said
+        return Done(124, f"{text}\nran past {timeout} s: {' '.join(argv)}")
+    return Done(done.returncode, done.stdout + done.stderr)
+
+
+@contextlib.contextmanager
+def lab(spec: str, *, packages: tuple[str, ...] = (), pip: tuple[str, ...] = ()) -> Iterator[Lab]:
+    """Make the machines of the one lab site of a spec (text), with a mirror that holds what its plan installs.
+
+    The lab's name is random, so tests never meet each other; everything is removed at the end.
+    """
+    platform = loads(spec)
+    plan = make(platform)
+    (site_name,) = platform.sites
+    site = platform.sites[site_name]
+    name = f"t-{secrets.token_hex(4)}"
+    hosts = {host.name: host.address for host in plan.hosts}
+    root = image.ensure(print)
+    mirror = artifacts.ensure({*plan.packages, *packages}, {*plan.pip, *pip}, root, print)
+    try:
+        net = network.ensure(name, site.network, hosts, domain=site.domain)
+        with ThreadPoolExecutor(max_workers=8) as pool:
+            list(pool.map(lambda host: _boot(name, host.name, host.address, host.duty, root, mirror), plan.hosts))
+        yield Lab(
+            name, plan, net.ssh_config, {item.name: secrets.token_hex(item.length_bytes) for item in plan.secrets}
+        )
+    finally:
+        for host in hosts:
+            machine.delete(name, host)
+        network.delete(name)
+
+
+def _boot(lab_name: str, name: str, address: str, duty: str, root: Path, mirror: Path) -> None:
+    binds = (Bind(source=str(mirror), target=MIRROR_ROOT),) if duty == "mirror" else ()
+    machine.create(lab_name, name, address, root, binds)
+
+
+def available() -> bool:
+    """Tell whether this machine can run machines at all: root, with systemd-nspawn."""
+    return os.geteuid() == 0 and shutil.which("systemd-nspawn") is not None
