@@ -13,15 +13,16 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[1] / "platform_iac"
 
 MAY_IMPORT = {
+    "fabric": {"fabric"},
     "spec": {"spec", "kinds"},
-    "plan": {"spec", "plan", "kinds"},
-    "kinds": {"spec", "plan", "kinds"},
+    "plan": {"spec", "fabric", "plan", "kinds"},
+    "kinds": {"spec", "fabric", "plan", "kinds"},
     "components": {"spec", "plan", "kinds", "components", "lab"},
     "lab": {"lab"},
     "provider": {"provider", "lab"},
-    "checks": {"spec", "plan", "checks"},
+    "checks": {"spec", "fabric", "plan", "checks"},
     "doctor": {"doctor", "lab"},
-    "commands": {"spec", "plan", "kinds", "checks", "lab", "commands", "doctor"},
+    "commands": {"spec", "fabric", "plan", "kinds", "checks", "lab", "commands", "doctor"},
     "cli": {"commands"},
     "__main__": {"spec", "plan", "components"},
     "__init__": set(),
@@ -31,7 +32,7 @@ MAY_IMPORT = {
 LATER = {"kinds": {"components"}}
 """What a stage may import inside a function: a site kind's `build` declares resources."""
 
-PURE = ("spec", "plan", "kinds")
+PURE = ("spec", "fabric", "plan", "kinds")
 WORLD = {"pulumi", "ansible", "ansible_runner", "paramiko", "grpc", "subprocess", "socket", "requests", "urllib"}
 """What a pure stage has no use for: it touches no network and no host."""
 

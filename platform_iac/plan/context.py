@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from platform_iac.plan.model import User
 
 if TYPE_CHECKING:
+    from platform_iac.fabric.model import Fabric
     from platform_iac.plan.model import Host
     from platform_iac.spec.model import Platform
 
@@ -18,10 +19,11 @@ class PlanError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """The whole spec and every host, in the order of the spec."""
+    """The whole spec, every host in the order of the spec, and the fabric between them where there is one."""
 
     spec: Platform
     hosts: tuple[Host, ...]
+    fabric: Fabric | None = None
 
     def with_duty(self, *duties: str) -> tuple[Host, ...]:
         """Hosts whose pool has one of these duties; none is an empty tuple."""

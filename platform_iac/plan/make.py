@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import ModuleType
 
+    from platform_iac.fabric.model import Fabric
     from platform_iac.plan.model import Run
     from platform_iac.spec.model import Platform
 
@@ -23,7 +24,8 @@ def make(spec: Platform) -> Plan:
     Raises:
         PlanError: the parts of the spec do not fit each other.
     """
-    context = Context(spec, tuple(_hosts(spec)))
+    hosts = tuple(_hosts(spec))
+    context = Context(spec, hosts, wire(spec, hosts))
     parts = [(module, name, chosen, module.plan(name, chosen, context)) for module, name, chosen in _chosen(spec)]
     secrets = {secret.name: secret for *_, part in parts for secret in part.secrets}
     return Plan(
@@ -39,7 +41,20 @@ def make(spec: Platform) -> Plan:
         endpoints=tuple(endpoint for *_, part in parts for endpoint in part.endpoints),
         checks=tuple(check for module, name, chosen, _ in parts for check in module.checks(name, chosen, context)),
         pip=tuple(sorted({requirement for *_, part in parts for requirement in part.pip})),
+        fabric=context.fabric,
     )
+
+
+def wire(spec: Platform, hosts: tuple[Host, ...]) -> Fabric | None:
+    """Return the fabric between these hosts; None where the spec has none.
+
+    Raises:
+        PlanError: it cannot be cabled; with the nearest that can.
+    """
+    if spec.fabric is None:
+        return None
+    wired: Fabric = kinds.find("fabric", spec.fabric.kind).wire(spec.fabric, spec, hosts)
+    return wired
 
 
 def _hosts(spec: Platform) -> Iterator[Host]:

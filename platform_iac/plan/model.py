@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from platform_iac.fabric.model import Fabric
     from platform_iac.spec.hardware import Hardware
 
 
@@ -163,6 +164,7 @@ class Plan:
     endpoints: tuple[Endpoint, ...]
     checks: tuple[Check, ...]
     pip: tuple[str, ...]
+    fabric: Fabric | None = None
 
     @property
     def packages(self) -> tuple[str, ...]:
