@@ -37,6 +37,7 @@ class Adapter:
     rail: int
     group: int = 0
     guid: str = ""
+    """That of the port, which `partitions.conf` names and `ibstat` shows as "Port GUID"."""
     rack: str = ""
 
     @property
