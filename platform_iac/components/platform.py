@@ -26,7 +26,8 @@ class Platform(pulumi.ComponentResource):
         self._plan = plan
         self._hosts = {host.name: host for host in plan.hosts}
         self._keys = {
-            secret.name: Key(secret.name, length=secret.length_bytes, opts=self._child()) for secret in plan.secrets
+            secret.name: Key(secret.name, length=secret.length_bytes, form=secret.form, opts=self._child())
+            for secret in plan.secrets
         }
         self._reach = {
             site.name: kinds.find("site", site.kind).build(site, plan, parent=self, folder=folder)

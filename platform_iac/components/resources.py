@@ -15,8 +15,11 @@ class Key(pulumi.CustomResource):
 
     value: pulumi.Output[str]
 
-    def __init__(self, name: str, *, length: int, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("platform:secret:Key", name, {"length": length, "value": None}, opts)
+    def __init__(
+        self, name: str, *, length: int, form: str = "hex", opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        shape = {"length": length} | ({"form": form} if form != "hex" else {})
+        super().__init__("platform:secret:Key", name, {**shape, "value": None}, opts)
 
 
 class Role(pulumi.CustomResource):

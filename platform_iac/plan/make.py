@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING, Any
 
@@ -37,7 +38,7 @@ def make(spec: Platform) -> Plan:
         ),
         hosts=context.hosts,
         secrets=tuple(secrets[name] for name in sorted(secrets)),
-        runs=_ordered([run for *_, part in parts for run in part.runs]),
+        runs=_ordered(_turned([run for *_, part in parts for run in part.runs])),
         endpoints=tuple(endpoint for *_, part in parts for endpoint in part.endpoints),
         checks=tuple(check for module, name, chosen, _ in parts for check in module.checks(name, chosen, context)),
         pip=tuple(sorted({requirement for *_, part in parts for requirement in part.pip})),
@@ -84,6 +85,18 @@ def _chosen(spec: Platform) -> Iterator[tuple[ModuleType, str, Any]]:
         yield kinds.find("scheduler", spec.scheduler.kind), "scheduler", spec.scheduler
     for name, service in sorted(spec.services.items()):
         yield kinds.find("service", service.kind), name, service
+
+
+def _turned(runs: list[Run]) -> list[Run]:
+    """Return the runs with each `before` as an `after` of the run it names, where that exists."""
+    earlier: dict[str, set[str]] = {}
+    for run in runs:
+        for later in run.before:
+            earlier.setdefault(later, set()).add(run.name)
+    return [
+        replace(run, after=tuple(sorted({*run.after, *earlier.get(run.name, ())})), before=()) if earlier else run
+        for run in runs
+    ]
 
 
 def _ordered(runs: list[Run]) -> tuple[Run, ...]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from platform_iac.fabric.model import Fabric
@@ -53,14 +53,17 @@ class Secret:
     """A random value that is made once and kept encrypted in Pulumi's state.
 
     Rendered text refers to it by `placeholder`; the provider fills it in on the way to the host.
+    As text it is hexadecimal (2 x `length_bytes` characters), or a key as Ceph's keyrings have it
+    (`form="cephx"`, 16 bytes).
     """
 
     name: str
     length_bytes: int = 32
+    form: Literal["hex", "cephx"] = "hex"
 
     @property
     def placeholder(self) -> str:
-        """The text that stands for the secret (hexadecimal, 2 x `length_bytes` characters)."""
+        """The text that stands for the secret."""
         return f"@@secret/{self.name}@@"
 
 
@@ -70,7 +73,8 @@ class Run:
 
     `vars` and `host_vars` name the role's own arguments without the role's prefix: `{"driver":
     "simulated"}` reaches the role `gpu` as `gpu_driver`. `needs` are runs that must exist and come
-    first; `after` are runs that come first where they exist.
+    first; `after` are runs that come first where they exist. `before` is `after` seen from the other
+    end, for a kind that others need not know: `make` turns it into their `after`.
     """
 
     name: str
@@ -86,6 +90,7 @@ class Run:
     secrets: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
+    before: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

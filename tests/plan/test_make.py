@@ -175,6 +175,23 @@ def test_runs_that_wait_for_each_other_are_told(monkeypatch: pytest.MonkeyPatch)
         large(4)
 
 
+def test_a_run_can_say_what_comes_after_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    import platform_iac.kinds.site.onprem as onprem
+
+    plan = onprem.plan
+
+    def early(*arguments: Any) -> Any:
+        part = plan(*arguments)
+        first = Run(name="x", role="base", hosts=("ctl01",), needs=("base",), before=("munge", "nothing-of-this-name"))
+        return dataclasses.replace(part, runs=(*part.runs, first))
+
+    monkeypatch.setattr(onprem, "plan", early)
+    runs = {run.name: run for run in large(4).runs}
+    assert list(runs).index("x") < list(runs).index("munge")
+    assert runs["munge"].after == ("x",)
+    assert not any(run.before for run in runs.values())
+
+
 def test_a_plan_cannot_be_changed() -> None:
     plan = make(load("lab"))
     with pytest.raises(dataclasses.FrozenInstanceError):

@@ -17,6 +17,7 @@ from platform_iac.lab import artifacts, image, machine, network
 from platform_iac.lab.machine import Bind
 from platform_iac.plan.make import make
 from platform_iac.plan.model import Plan
+from platform_iac.provider.secret import draw
 from platform_iac.spec.load import loads
 
 
@@ -93,9 +94,7 @@ def lab(spec: str, *, packages: tuple[str, ...] = (), pip: tuple[str, ...] = ())
         net = network.ensure(name, site.network, hosts, domain=site.domain)
         with ThreadPoolExecutor(max_workers=8) as pool:
             list(pool.map(lambda host: _boot(name, host.name, host.address, host.duty, root, mirror), plan.hosts))
-        yield Lab(
-            name, plan, net.ssh_config, {item.name: secrets.token_hex(item.length_bytes) for item in plan.secrets}
-        )
+        yield Lab(name, plan, net.ssh_config, {item.name: draw(item.length_bytes, item.form) for item in plan.secrets})
     finally:
         for host in hosts:
             machine.delete(name, host)
