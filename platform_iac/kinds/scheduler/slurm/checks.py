@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from platform_iac.kinds.scheduler.slurm import config
+from platform_iac.fabric.hierarchy import TOP
+from platform_iac.kinds.scheduler.slurm import config, topology
 from platform_iac.kinds.scheduler.slurm.nodes import group
 from platform_iac.plan.model import Check
+from platform_iac.spec.hostlist import compress
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,6 +32,7 @@ def checks(name: str, spec: Spec, context: Context) -> tuple[Check, ...]:
         *_accounting(controller, spec, context),
         *(check for same in nodes for check in _nodes(controller, same)),
         *(_job(controller, spec, same) for same in nodes if same.gres),
+        *_topology(controller, spec, context, nodes),
         *_logins(context),
     )
 
@@ -96,6 +99,33 @@ def _job(controller: str, spec: Spec, same: Nodes) -> Check:
         expect=rf"GRES={re.escape(wanted)}\(IDX:\d+\)",
         timeout_seconds=120,
     )  # fmt: skip
+
+
+def _topology(controller: str, spec: Spec, context: Context, nodes: tuple[Nodes, ...]) -> Iterator[Check]:
+    """Slurm has every node under the top switch, and tells a job on the farthest two where it is."""
+    if topology.plugin(spec, context) != "tree":
+        return
+    every = compress(host.name for same in nodes for host in same.hosts)
+    yield Check(
+        name="every node is under the top of the fabric",
+        host=controller,
+        argv=("scontrol", "show", "topology", TOP),
+        expect=rf"^SwitchName={TOP} Level=\d+ .*Nodes={re.escape(every)}\s",
+    )
+    addresses = topology.addresses(context)
+    for name, partition in spec.partitions.items():
+        hosts = sorted(host.name for same in nodes for host in same.hosts if host.pool in partition.pools)
+        farthest = sorted({hosts[0], hosts[-1]})
+        yield Check(
+            name=f"a job in {name} is told its place in the fabric",
+            host=controller,
+            argv=(
+                "srun", f"--partition={name}", f"--nodelist={','.join(farthest)}", f"--nodes={len(farthest)}",
+                "--ntasks-per-node=1", "--time=2", "--immediate=60", "--chdir=/", "printenv", "SLURM_TOPOLOGY_ADDR",
+            ),
+            expect=r"\A" + "".join(rf"(?=[\s\S]*^{re.escape(addresses[host])}$)" for host in farthest),
+            timeout_seconds=120,
+        )  # fmt: skip
 
 
 def _logins(context: Context) -> Iterator[Check]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import ceil, sqrt
 from typing import TYPE_CHECKING, Final
 
+from platform_iac.kinds.scheduler.slurm import topology
 from platform_iac.plan.context import PlanError
 from platform_iac.plan.model import File
 from platform_iac.plan.render import render
@@ -45,6 +46,12 @@ def controllers(spec: Spec, context: Context) -> tuple[Host, ...]:
     return hosts
 
 
+def shared(spec: Spec, context: Context, nodes: tuple[Nodes, ...]) -> tuple[File, ...]:
+    """Return what controllers and login hosts have alike: slurm.conf, and the topology where there is a fabric."""
+    fabric = topology.file(spec, context, ETC)
+    return (slurm_conf(spec, context, nodes), *((fabric,) if fabric else ()))
+
+
 def slurm_conf(spec: Spec, context: Context, nodes: tuple[Nodes, ...]) -> File:
     """Return slurm.conf, the same text on controllers and login hosts."""
     hosts = controllers(spec, context)
@@ -62,6 +69,7 @@ def slurm_conf(spec: Spec, context: Context, nodes: tuple[Nodes, ...]) -> File:
         types=types,
         # A tree of two levels, each hop fanning out alike (slurm.conf, "TreeWidth").
         tree_width=max(16, ceil(sqrt(count))),
+        topology=topology.line(spec, context),
         overrides=believes(spec, context),
         preempt=any(qos.preempts for qos in spec.qos.values()),
         half_life=spec.fair_share_half_life,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from platform_iac.kinds.scheduler.slurm import accounts, config, health
+from platform_iac.kinds.scheduler.slurm import accounts, config, health, topology
 from platform_iac.kinds.scheduler.slurm.nodes import group
 from platform_iac.plan.model import File, Part, Run, Secret, Unit
 from platform_iac.plan.render import render
@@ -33,7 +33,7 @@ def plan(name: str, spec: Spec, context: Context) -> Part:
     del name
     nodes = group(spec, context)
     hosts = config.controllers(spec, context)
-    shared = config.slurm_conf(spec, context, nodes)
+    shared = config.shared(spec, context, nodes)
     runs = [_munge(context), _database(spec, hosts[0]), _controller(spec, context, nodes, shared)]
     if nodes:
         runs.append(_node(spec, context, hosts, nodes))
@@ -86,8 +86,8 @@ def _database(spec: Spec, host: Host) -> Run:
     )
 
 
-def _controller(spec: Spec, context: Context, nodes: tuple[Nodes, ...], shared: File) -> Run:
-    files = (shared, config.gres_conf(nodes), config.cgroup_conf(spec), _unit("slurmctld"))
+def _controller(spec: Spec, context: Context, nodes: tuple[Nodes, ...], shared: tuple[File, ...]) -> Run:
+    files = (*shared, config.gres_conf(nodes), config.cgroup_conf(spec), _unit("slurmctld"))
     hosts = config.controllers(spec, context)
     return Run(
         name="slurm_controller",
@@ -107,10 +107,11 @@ def _controller(spec: Spec, context: Context, nodes: tuple[Nodes, ...], shared: 
 def _node(spec: Spec, context: Context, hosts: tuple[Host, ...], nodes: tuple[Nodes, ...]) -> Run:
     options = "/etc/default/slurmd"
     servers = ",".join(f"{host.address}:{config.CONTROLLER_PORT}" for host in hosts)
+    text = render("slurm_node", "slurmd.default.j2", servers=servers, topology=topology.plugin(spec, context))
     unit = _unit("slurmd")
     scripts = ("node-health", "slurm-prolog", "slurm-epilog", "slurm-task-prolog")
     files = [
-        File(path=options, content=render("slurm_node", "slurmd.default.j2", servers=servers)),
+        File(path=options, content=text),
         File(path="/etc/pam.d/slurm-adopt", content=render("slurm_node", "slurm-adopt.pam.j2")),
         unit,
         *(File(path=f"{config.LIBEXEC}/{name}", content=render("slurm_node", name), mode="0755") for name in scripts),
@@ -136,14 +137,14 @@ def _node(spec: Spec, context: Context, hosts: tuple[Host, ...], nodes: tuple[No
     )
 
 
-def _login(hosts: tuple[Host, ...], shared: File) -> Run:
-    """Login hosts get slurm.conf as a file: Slurm 22.05 has no daemon that would fetch it for clients."""
+def _login(hosts: tuple[Host, ...], shared: tuple[File, ...]) -> Run:
+    """Login hosts get the shared files as they are: Slurm 22.05 has no daemon that would fetch them for clients."""
     return Run(
         name="slurm_login",
         role="slurm_login",
         hosts=_names(hosts),
         packages=("slurm-client",),
-        files=(shared,),
+        files=shared,
         vars={"floors": {"slurm-client": FLOORS["slurm-client"]}},
         needs=("munge", "slurm_controller"),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -11,6 +11,9 @@ from platform_iac.spec.types import AbsolutePath, Label, PoolName, TeamName, Wal
 
 Priority = Annotated[int, Field(ge=0, le=1_000_000_000)]
 Limit = Annotated[int, Field(ge=0, le=1_000_000)]
+
+BLOCK_SINCE: Final = "24.05"
+"""topology/block is in 23.11 already, but sizes its blocks by levels there (Slurm 24.05, "NEWS": BlockSizes)."""
 
 
 class Partition(Model):
@@ -84,6 +87,12 @@ class Spec(Model):
         default_factory=lambda: {"normal": Qos()}, impact="reconfigure", description="Qualities of service by name."
     )
     default_qos: Label = setting("normal", impact="reconfigure", description="QoS of a job that names none.")
+    version: Literal["22.05", "23.02", "23.11", "24.05", "24.11", "25.05", "25.11"] = setting(
+        "22.05", impact="drain", description="Slurm on the mirror: Debian 12 has 22.05. Newer ones read newer files."
+    )
+    topology: Literal["auto", "tree", "block", "none"] = setting(
+        "auto", impact="restart", description="How jobs follow the fabric; `auto` is `tree` where there is a fabric."
+    )
     health: Health = setting(default_factory=Health, impact="reconfigure", description="The nodes' own checks.")
     memory_reserved_gib: Annotated[int, Field(ge=0, le=1024)] | None = setting(
         None, impact="restart", description="Memory kept from jobs on each node; left out, a fortieth and at least 1."
@@ -116,6 +125,8 @@ class Spec(Model):
             raise wrong(
                 f"default_qos `{self.default_qos}` is not in `qos` — add it there or name one of: {_list(self.qos)}"
             )
+        if self.topology == "block" and self.version < BLOCK_SINCE:
+            raise wrong(f"topology `block` needs Slurm {BLOCK_SINCE}, `version` is {self.version} — use `tree`")
         for name, qos in self.qos.items():
             for other in qos.preempts:
                 if other == name or other not in self.qos:
