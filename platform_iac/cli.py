@@ -15,6 +15,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "plan": ("plan", "show what a spec makes: hosts, role runs, files"),
     "explain": ("explain", "show everything about one host"),
     "schema": ("schema", "print the JSON Schema of specs"),
+    "review": ("review", "show what a change does, for a pull request: hosts, files, impact, policies"),
     "doctor": ("doctor", "tell whether this machine can run the twin"),
     "artifacts": ("artifacts", "build the packages that a stack's hosts install, as a mirror's content"),
     "up": ("up", "bring a stack up, check it and run its training job"),
@@ -49,6 +50,10 @@ def _arguments(verb: str, part: argparse.ArgumentParser) -> None:
     elif verb == "explain":
         part.add_argument("host", metavar="HOST", help="a host of the stack")
         part.add_argument("--files", action="store_true", help="with the text of every file")
+    elif verb == "review":
+        part.add_argument("--base", required=True, metavar="REF", help="the commit that the change is for: origin/main")
+        part.add_argument("--out", type=Path, metavar="DIR", help="write review.md and review.sarif there")
+        part.add_argument("--junit", type=Path, metavar="FILE", help="the twin's proof: a JUnit report of its tests")
     elif verb == "artifacts":
         part.add_argument("--list", action="store_true", help="only list what the stack installs")
     elif verb == "ansible":

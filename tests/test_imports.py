@@ -21,8 +21,9 @@ MAY_IMPORT = {
     "lab": {"lab"},
     "provider": {"provider", "lab"},
     "checks": {"spec", "fabric", "plan", "checks"},
+    "review": {"spec", "review"},
     "doctor": {"doctor", "lab"},
-    "commands": {"spec", "fabric", "plan", "kinds", "checks", "lab", "commands", "doctor"},
+    "commands": {"spec", "fabric", "plan", "kinds", "checks", "review", "lab", "commands", "doctor"},
     "cli": {"commands"},
     "__main__": {"spec", "plan", "components"},
     "__init__": set(),
@@ -32,7 +33,7 @@ MAY_IMPORT = {
 LATER = {"kinds": {"components"}}
 """What a stage may import inside a function: a site kind's `build` declares resources."""
 
-PURE = ("spec", "fabric", "plan", "kinds")
+PURE = ("spec", "fabric", "plan", "kinds", "review")
 WORLD = {"pulumi", "ansible", "ansible_runner", "paramiko", "grpc", "subprocess", "socket", "requests", "urllib"}
 """What a pure stage has no use for: it touches no network and no host."""
 
