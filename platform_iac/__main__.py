@@ -7,5 +7,5 @@ from platform_iac.plan.make import make
 from platform_iac.spec.load import load, locate
 
 stack = pulumi.Config().get("spec") or pulumi.get_stack()
-platform = Platform(make(load(stack)), locate(stack).parent.resolve())
+platform = Platform(make(load(stack)), locate(stack).parent.resolve(), stack)
 pulumi.export("endpoints", platform.endpoints)

@@ -13,6 +13,7 @@ from platform_iac.commands.errors import BAD_INPUT, CommandError, bad_input
 VERBS: dict[str, tuple[str, str]] = {
     "validate": ("validate", "check a spec and say everything that is wrong with it"),
     "plan": ("plan", "show what a spec makes: hosts, role runs, files"),
+    "policy": ("policy", "judge a stack's plan by the policies, as a pull request does"),
     "explain": ("explain", "show everything about one host"),
     "schema": ("schema", "print the JSON Schema of specs"),
     "review": ("review", "show what a change does, for a pull request: hosts, files, impact, policies"),
@@ -47,6 +48,10 @@ def _arguments(verb: str, part: argparse.ArgumentParser) -> None:
         part.add_argument("stack", metavar="STACK", help="a stack's name, or a path to a spec")
     if verb == "plan":
         part.add_argument("--json", action="store_true", help="the whole plan, with the text of every file")
+    elif verb == "policy":
+        part.add_argument("--json", action="store_true", help="the report as JSON")
+        part.add_argument("--base", metavar="REF", help="a git revision: judge also what changes since then")
+        part.add_argument("--state", type=Path, metavar="FILE", help="`pulumi stack export`, for the age of secrets")
     elif verb == "explain":
         part.add_argument("host", metavar="HOST", help="a host of the stack")
         part.add_argument("--files", action="store_true", help="with the text of every file")

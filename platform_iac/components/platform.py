@@ -9,7 +9,7 @@ import pulumi
 from platform_iac import kinds
 from platform_iac.components.digest import role_digest
 from platform_iac.components.resources import Key, Role
-from platform_iac.plan.export import named
+from platform_iac.plan.resources import by_site, role_inputs
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,10 +19,13 @@ if TYPE_CHECKING:
 
 
 class Platform(pulumi.ComponentResource):
-    """Everything in `plan`, in the plan's order. Files that the spec names are relative to `folder`."""
+    """Everything in `plan`, in the plan's order. Files that the spec names are relative to `folder`.
 
-    def __init__(self, plan: Plan, folder: Path, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("platform:index:Platform", plan.name, None, opts)
+    `spec` is what the stack calls its spec: an input, so that policies can read what no other resource carries.
+    """
+
+    def __init__(self, plan: Plan, folder: Path, spec: str, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("platform:index:Platform", plan.name, {"spec": spec}, opts)
         self._plan = plan
         self._hosts = {host.name: host for host in plan.hosts}
         self._keys = {
@@ -36,10 +39,7 @@ class Platform(pulumi.ComponentResource):
         roles: dict[str, list[pulumi.Resource]] = {}
         for run in plan.runs:
             first = [role for name in (*run.needs, *run.after) for role in roles.get(name, [])]
-            sites = sorted({self._hosts[name].site for name in run.hosts})
-            roles[run.name] = [
-                self._role(run.name if len(sites) == 1 else f"{run.name}@{site}", run, site, first) for site in sites
-            ]
+            roles[run.name] = [self._role(name, run, site, first) for name, site in by_site(plan, run)]
         self.endpoints = {endpoint.name: self._login(endpoint) for endpoint in plan.endpoints}
         self.register_outputs({"hosts": len(plan.hosts), "runs": len(plan.runs)})
 
@@ -60,31 +60,19 @@ class Platform(pulumi.ComponentResource):
         return Role(name, self._inputs(run, site, reach), opts=opts)
 
     def _inputs(self, run: Run, site: str, reach: Reach) -> dict[str, Any]:
-        hosts = [host for host in run.hosts if self._hosts[host].site == site]
+        """What the plan decides, and what only the engine knows: how each host is reached, and secrets."""
+        inputs = role_inputs(self._plan, run, site)
+        for host, about in inputs["hosts"].items():
+            if host in reach.host_keys:
+                about["hostKey"] = reach.host_keys[host]
+            if host in reach.instances:
+                about["instance"] = reach.instances[host]
         return {
-            "role": run.role,
+            **inputs,
             "digest": role_digest(run.role),
-            "packages": list(run.packages),
-            "files": named(run.files, by="path"),
-            "units": named(run.units),
-            "users": named(run.users),
-            "vars": dict(run.vars),
-            "hosts": {host: self._host(run, host, reach) for host in hosts},
             "sshConfig": reach.ssh_config,
             "secrets": pulumi.Output.secret({name: self._keys[name].value for name in run.secrets}),
         }
-
-    def _host(self, run: Run, host: str, reach: Reach) -> dict[str, Any]:
-        inputs: dict[str, Any] = {
-            "address": self._hosts[host].address,
-            "vars": dict(run.host_vars.get(host, {})),
-            "files": named(run.host_files.get(host, ()), by="path"),
-        }
-        if host in reach.host_keys:
-            inputs["hostKey"] = reach.host_keys[host]
-        if host in reach.instances:
-            inputs["instance"] = reach.instances[host]
-        return inputs
 
     def _child(self) -> pulumi.ResourceOptions:
         return pulumi.ResourceOptions(parent=self)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 from pydantic import Field, field_validator
 
+from platform_iac.plan import floors
 from platform_iac.plan.model import Check, Endpoint, File, Part, Run, Secret, Unit
 from platform_iac.plan.render import render
 from platform_iac.spec.base import Model, setting
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from platform_iac.plan.context import Context
     from platform_iac.plan.model import Host
 
-FLOOR: Final = (3, 16, 1)
+FLOOR: Final = floors.python("mlflow")
 """Older releases create an administrator whose password everyone knows (MLflow's release notes of 3.16.1)."""
 
 ENVIRONMENT: Final = ("pandas==3.1.1", "scikit-learn==1.9.1", "skops==0.16.0")

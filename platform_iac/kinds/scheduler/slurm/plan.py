@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from platform_iac.kinds.scheduler.slurm import accounts, config, health, topology
 from platform_iac.kinds.scheduler.slurm.nodes import group
+from platform_iac.plan import floors
 from platform_iac.plan.model import File, Part, Run, Secret, Unit
 from platform_iac.plan.render import render
 
@@ -20,12 +21,6 @@ if TYPE_CHECKING:
     from platform_iac.plan.model import Host
 
 MUNGE_KEY: Final = Secret(name="munge.key", length_bytes=64)
-
-FLOORS: Final = {
-    "munge": "0.5.15-2+deb12u1",  # CVE-2026-25506
-    "slurm-client": "22.05.8-4+deb12u3",  # CVE-2023-41914 and later
-}
-"""Oldest acceptable Debian revision of a package. Backported fixes make upstream versions tell nothing."""
 
 
 def plan(name: str, spec: Spec, context: Context) -> Part:
@@ -56,7 +51,7 @@ def _munge(context: Context) -> Run:
         packages=("munge",),
         files=(File(path=key, content=MUNGE_KEY.placeholder, mode="0400", owner="munge", group="munge"),),
         units=(Unit(name="munge.service", restart_on=(key,)),),
-        vars={"floors": {"munge": FLOORS["munge"]}},
+        vars={"floors": floors.debian("munge")},
         secrets=(MUNGE_KEY.name,),
         needs=("base",),
     )
@@ -97,7 +92,7 @@ def _controller(spec: Spec, context: Context, nodes: tuple[Nodes, ...], shared: 
         files=tuple(sorted(files, key=lambda file: file.path)),
         # slurmctld 22.05 learns of added nodes only when it starts; running jobs outlive that.
         units=(Unit(name="slurmctld.service", restart_on=tuple(sorted(file.path for file in files))),),
-        vars={"floors": {"slurm-client": FLOORS["slurm-client"]}},
+        vars={"floors": floors.debian("slurm-client")},
         # The database is one: the primary declares what is in it.
         host_vars={hosts[0].name: {"accounts": accounts.declared(spec, context)}},
         needs=("munge", "slurm_database"),
@@ -130,7 +125,7 @@ def _node(spec: Spec, context: Context, hosts: tuple[Host, ...], nodes: tuple[No
         files=tuple(sorted(files, key=lambda file: file.path)),
         host_files=own,
         units=(Unit(name="slurmd.service", restart_on=(options, unit.path)),),
-        vars={"floors": {"slurm-client": FLOORS["slurm-client"]}},
+        vars={"floors": floors.debian("slurm-client")},
         host_vars=values,
         needs=("munge", "slurm_controller"),
         after=("gpu",),
@@ -145,7 +140,7 @@ def _login(hosts: tuple[Host, ...], shared: tuple[File, ...]) -> Run:
         hosts=_names(hosts),
         packages=("slurm-client",),
         files=shared,
-        vars={"floors": {"slurm-client": FLOORS["slurm-client"]}},
+        vars={"floors": floors.debian("slurm-client")},
         needs=("munge", "slurm_controller"),
     )
 

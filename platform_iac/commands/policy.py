@@ -1,0 +1,121 @@
+"""`platform-iac policy`: what the policies say of a stack's plan, without an engine, a host or credentials."""
+
+from __future__ import annotations
+
+import datetime as dt
+import io
+import json as json_module
+import subprocess
+import tarfile
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from platform_iac.commands.errors import FAILED, CommandError
+from platform_iac.commands.layout import table
+from platform_iac.plan.context import PlanError
+from platform_iac.plan.impact import touched
+from platform_iac.plan.make import make
+from platform_iac.plan.resources import KEY, declared
+from platform_iac.spec.errors import SpecError
+from platform_iac.spec.load import load, locate
+from policies import config, facts
+from policies.judge import Report, judge
+from policies.rules import all_rules
+from policies.target import Target
+
+if TYPE_CHECKING:
+    from platform_iac.plan.model import Plan
+    from platform_iac.spec.model import Platform
+
+
+def policy(stack: str, *, json: bool, base: str | None, state: Path | None) -> int:
+    """Print the report; 1 when a mandatory rule is broken or could not judge."""
+    report = of(stack, base=base, state=state)
+    print(json_module.dumps(report.data(), indent=2) if json else text(stack, report), end="\n" if json else "")
+    return FAILED if report.refused else 0
+
+
+def of(stack: str, *, base: str | None = None, state: Path | None = None) -> Report:
+    """Return what the policies say of a stack: with `base`, a git revision, also of what changes since then.
+
+    `state` is what `pulumi stack export` wrote; it tells when secrets were made.
+
+    Raises:
+        CommandError: settings or approvals of the stack, the revision, or the state cannot be read.
+    """
+    spec = load(stack)
+    plan = make(spec)
+    name, rules = locate(stack).stem, all_rules()
+    made = _made(state) if state else {}
+    targets = [
+        Target(each.type, each.name, each.inputs, made.get(each.name, "") if each.type == KEY else "")
+        for each in declared(plan)
+    ]
+    known = replace(facts.of(spec, plan), today=dt.datetime.now(tz=dt.UTC).date().isoformat())
+    try:
+        known = replace(known, approvals=config.approvals(name))
+        if base is not None:
+            known = _since(known, stack, base, (spec, plan))
+        return judge(targets, rules, config.load(name, rules), known)
+    except config.ConfigError as error:
+        raise CommandError(str(error)) from None
+
+
+def text(stack: str, report: Report) -> str:
+    """Return the report for people: what refuses first, each with what to do."""
+    parts = []
+    for verdict in report.verdicts:
+        says = verdict.message if verdict.kind == "violation" else f"could not judge: {verdict.message}"
+        reference = f" ({verdict.rule.reference})" if verdict.rule.reference else ""
+        parts.append(
+            f"{verdict.severity} {verdict.rule.id}{reference}\n  {verdict.where}: {says}\n  {verdict.rule.do}\n"
+        )
+    parts.append(table("Switched off for this stack", list(report.off)))
+    refusing = sum(verdict.refuses for verdict in report.verdicts)
+    parts.append(f"{stack}: {report.judged} rules, {len(report.verdicts)} remarks, {refusing} refuse it\n")
+    return "\n".join(part for part in parts if part)
+
+
+def _made(state: Path) -> dict[str, str]:
+    """When each secret of an exported state was made (ISO 8601), by name."""
+    try:
+        resources = json_module.loads(state.read_text(encoding="utf-8"))["deployment"].get("resources") or []
+        return {each["urn"].rpartition("::")[2]: each.get("created", "") for each in resources if each["type"] == KEY}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CommandError(f"{state} is no exported state ({error}) — `pulumi stack export --file {state}`") from None
+
+
+def _since(known: facts.Facts, stack: str, base: str, new: tuple[Platform, Plan]) -> facts.Facts:
+    """Add what changes since `base`; nothing where the stack did not exist then."""
+    with tempfile.TemporaryDirectory(prefix="platform-iac-base-") as folder:
+        path = _spec_of(stack, base, Path(folder))
+        if path is None:
+            return known
+        try:
+            old = load(path)
+            return replace(known, touched=touched((old, make(old)), new))
+        except (SpecError, PlanError) as error:
+            return replace(known, untold=f"the spec of {base} cannot be read by this version: {error}")
+
+
+def _spec_of(stack: str, base: str, folder: Path) -> Path | None:
+    """Write the spec's folder as it was at `base` into `folder`; return the spec there, None where it was not."""
+    spec = locate(stack).resolve()
+    top = Path(_git(spec.parent, "rev-parse", "--show-toplevel").decode().strip())
+    commit = _git(top, "rev-parse", "--verify", "--end-of-options", f"{base}^{{commit}}").decode().strip()
+    inside = spec.parent.relative_to(top).as_posix()
+    if not _git(top, "ls-tree", "--name-only", commit, f"{inside}/{spec.name}" if inside != "." else spec.name):
+        return None
+    with tarfile.open(fileobj=io.BytesIO(_git(top, "archive", "--format=tar", commit, "--", inside))) as archive:
+        archive.extractall(folder, filter="data")
+    return folder / inside / spec.name
+
+
+def _git(folder: Path, *argv: str) -> bytes:
+    done = subprocess.run(["git", "-C", str(folder), *argv], capture_output=True, check=False)
+    if done.returncode != 0:
+        said = done.stderr.decode(errors="replace").strip().splitlines()
+        raise CommandError(f"git {argv[0]}: {said[-1] if said else 'failed'} — name a revision of this repository")
+    return done.stdout

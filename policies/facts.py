@@ -1,0 +1,67 @@
+"""What the spec says of the platform that no resource carries: memory of hosts, teams, and the spec before."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from policies.values import UnjudgedError
+
+if TYPE_CHECKING:
+    from platform_iac.plan.impact import Touched
+    from platform_iac.plan.model import Plan
+    from platform_iac.spec.model import Platform
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """A named person's consent to one change, told by the digest that the gate printed."""
+
+    change: str
+    by: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """Everything is optional: a rule that needs what is not there could not judge.
+
+    `memory_mib` is by host. `touched` is what the change since the base does to hosts, with its digest.
+    `today` is a date (ISO 8601), so that the same input gives the same verdict.
+    """
+
+    platform: str = ""
+    environment: str = ""
+    memory_mib: Mapping[str, int] = field(default_factory=dict)
+    teams: tuple[str, ...] | None = None
+    stateful: tuple[str, ...] | None = None
+    touched: Touched | None = None
+    untold: str = ""
+    """Why what changes cannot be told, where a spec before was asked for and cannot be read."""
+
+    approvals: tuple[Approval, ...] = ()
+    today: str = ""
+    missing: str = "no spec was given"
+    """Why there are no facts, where there are none."""
+
+    def memory_of(self, host: str) -> int:
+        """Return a host's memory in MiB.
+
+        Raises:
+            UnjudgedError: the spec knows no such host.
+        """
+        if host not in self.memory_mib:
+            raise UnjudgedError(f"the memory of {host} is not known: {self.missing or 'the spec has no such host'}")
+        return self.memory_mib[host]
+
+
+def of(spec: Platform, plan: Plan) -> Facts:
+    """Return what the spec says."""
+    return Facts(
+        platform=plan.name,
+        environment=plan.environment,
+        memory_mib={host.name: host.hardware.memory_gib * 1024 for host in plan.hosts},
+        teams=tuple(sorted(spec.teams)),
+        missing="",
+    )

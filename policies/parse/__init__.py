@@ -1,0 +1,1 @@
+"""Small readers of the configuration that roles ship: as the programs themselves read it."""

@@ -1,0 +1,108 @@
+"""`platform-iac policy`: what a pull request runs."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from platform_iac import cli
+from platform_iac.commands.errors import CommandError
+from platform_iac.commands.policy import of
+from platform_iac.spec.load import STACKS, stacks
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    """A repository of specs with one commit; returns the spec `falcon` in it."""
+    folder = tmp_path / "repository" / "stacks"
+    folder.mkdir(parents=True)
+    for path in STACKS.glob("falcon*"):
+        shutil.copy(path, folder)
+    git(folder, "init", "--quiet", "--initial-branch=main")
+    git(folder, "add", ".")
+    git(folder, "-c", "user.name=t", "-c", "user.email=t@example.net", "commit", "--quiet", "-m", "first")
+    return folder / "falcon.yaml"
+
+
+def git(folder: Path, *argv: str) -> None:
+    subprocess.run(["git", "-C", str(folder), *argv], check=True, timeout=30)
+
+
+def change(spec: Path, old: str, new: str) -> None:
+    text = spec.read_text()
+    assert old in text
+    spec.write_text(text.replace(old, new))
+
+
+@pytest.mark.parametrize("stack", stacks())
+def test_the_stacks_here_break_no_mandatory_rule(stack: str) -> None:
+    refusing = [str(verdict) for verdict in of(stack).verdicts if verdict.refuses]
+    assert not refusing
+
+
+def test_a_bad_spec_is_refused_with_what_to_do(repository: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    change(repository, "scheduler:\n", "scheduler:\n  memory_reserved_gib: 0\n")
+    assert cli.run(["policy", str(repository)]) == 1
+    said = capsys.readouterr().out
+    assert "mandatory slurm-headroom" in said
+    assert "Raise `scheduler.memory_reserved_gib`." in said
+    assert cli.run(["policy", str(repository), "--json"]) == 1
+    report = json.loads(capsys.readouterr().out)
+    assert report["refused"] is True
+    assert {"kind": "violation", "rule": "slurm-headroom"}.items() <= report["verdicts"][0].items()
+
+
+def test_a_change_that_takes_many_hosts_away_is_refused_until_it_is_approved(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert not of(str(repository), base="main").refused
+    change(repository, "gpu[001-031]", "gpu[001-026]")
+    (found,) = [verdict for verdict in of(str(repository), base="main").verdicts if verdict.refuses]
+    assert found.rule.id == "impact-drain"
+    assert "would drain 5 hosts (gpu[027-031]), 4 are allowed: hosts leave the platform" in found.message
+    digest = found.message.split()[2]
+    approvals = tmp_path / "approvals"
+    approvals.mkdir()
+    monkeypatch.setattr("policies.config.approvals.__defaults__", (approvals,))
+    (approvals / "falcon.json").write_text(json.dumps([{"change": digest, "by": "Ada", "why": "sold"}]))
+    assert not of(str(repository), base="main").refused
+    change(repository, "gpu[001-026]", "gpu[001-025]")
+    assert of(str(repository), base="main").refused, "it was another change that was approved"
+
+
+def test_a_stack_that_is_new_since_the_base_changes_nothing(repository: Path) -> None:
+    new = repository.with_name("new.yaml")
+    new.write_text("extends: falcon.yaml\n")
+    assert not of(str(new), base="main").refused
+
+
+def test_a_base_that_this_version_cannot_read_could_not_be_judged(repository: Path) -> None:
+    good = repository.read_text()
+    repository.write_text(good + "\ncolour: red\n")
+    git(repository.parent, "-c", "user.name=t", "-c", "user.email=t@example.net", "commit", "--quiet", "-am", "bad")
+    repository.write_text(good)
+    said = [str(verdict) for verdict in of(str(repository), base="HEAD").verdicts if verdict.refuses]
+    assert len(said) == 4
+    assert all("could not judge: the spec of HEAD cannot be read by this version" in each for each in said)
+
+
+@pytest.mark.parametrize("base", ["nowhere", "--output=/tmp/x", "HEAD:stacks"])
+def test_what_is_no_revision_is_said_so(repository: Path, base: str) -> None:
+    with pytest.raises(CommandError, match="name a revision of this repository"):
+        of(str(repository), base=base)
+
+
+def test_the_state_tells_how_old_a_secret_is(tmp_path: Path) -> None:
+    state = tmp_path / "state.json"
+    key = {"type": "platform:secret:Key", "urn": "urn:pulumi:x::y::platform:secret:Key::munge.key"}
+    state.write_text(json.dumps({"deployment": {"resources": [{**key, "created": "2001-01-01T00:00:00Z"}]}}))
+    (found,) = of("falcon", state=state).verdicts
+    assert found.rule.id == "slurm-munge-age"
+    assert found.kind == "violation"
+    state.write_text("[]")
+    with pytest.raises(CommandError, match="is no exported state"):
+        of("falcon", state=state)
