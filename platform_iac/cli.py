@@ -22,6 +22,9 @@ VERBS: dict[str, tuple[str, str]] = {
     "up": ("up", "bring a stack up, check it and run its training job"),
     "down": ("down", "remove everything of a stack"),
     "check": ("check", "prove the running platform, check by check"),
+    "drift": ("drift", "ask every host what differs from what was applied"),
+    "promote": ("promote", "bring a release into an environment, with evidence"),
+    "approve": ("promote", "record that a release may go into an environment"),
     "train": ("train", "run the training job on the running platform"),
     "ssh": ("ssh", "log in to a host, or run a command on it"),
     "ansible": ("ansible", "write inventory, variables and playbook for plain ansible-playbook"),
@@ -42,6 +45,9 @@ def _arguments(verb: str, part: argparse.ArgumentParser) -> None:
         part.add_argument("host", metavar="HOST", help="a host of the stack")
         part.add_argument("--stack", default="lab", help="the stack's name or a path to its spec (default: lab)")
         part.add_argument("command", nargs=argparse.REMAINDER, metavar="COMMAND", help="what to run there")
+    elif verb in ("promote", "approve"):
+        part.add_argument("--to", required=True, metavar="STACK", help="the stack of the environment")
+        part.add_argument("--key", type=Path, required=True, metavar="FILE", help="the SSH key that signs the evidence")
     elif verb in ("up", "down"):
         part.add_argument("stack", nargs="?", default="lab", metavar="STACK", help="the stack (default: lab)")
     elif verb not in ("schema", "doctor"):
@@ -55,6 +61,11 @@ def _arguments(verb: str, part: argparse.ArgumentParser) -> None:
     elif verb == "explain":
         part.add_argument("host", metavar="HOST", help="a host of the stack")
         part.add_argument("--files", action="store_true", help="with the text of every file")
+    elif verb == "promote":
+        part.add_argument("--rollback", action="store_true", help="return to the former good release")
+    elif verb == "drift":
+        part.add_argument("--json", action="store_true", help="as JSON: by host and thing")
+        part.add_argument("--sarif", type=Path, metavar="FILE", help="also write SARIF there")
     elif verb == "review":
         part.add_argument("--base", required=True, metavar="REF", help="the commit that the change is for: origin/main")
         part.add_argument("--out", type=Path, metavar="DIR", help="write review.md and review.sarif there")

@@ -19,7 +19,9 @@ def bad_input() -> tuple[type[Exception], ...]:
     from platform_iac.commands.pulumi import EngineError
     from platform_iac.lab.paths import LabError
     from platform_iac.plan.context import PlanError
+    from platform_iac.promotion.evidence import EvidenceError
+    from platform_iac.promotion.signature import SignatureError
     from platform_iac.review.proof import ProofError
     from platform_iac.spec.errors import SpecError
 
-    return (CommandError, EngineError, LabError, PlanError, ProofError, SpecError)
+    return (CommandError, EngineError, EvidenceError, LabError, PlanError, ProofError, SignatureError, SpecError)

@@ -20,24 +20,54 @@ class EngineError(RuntimeError):
     """Pulumi refused or failed; says which command to run next."""
 
 
-def pulumi(*argv: str) -> int:
-    """Run `pulumi argv` in the project and return its exit status; its output goes to the terminal.
+def pulumi(*argv: str, top: Path = TOP) -> int:
+    """Run `pulumi argv` in the project at `top` and return its exit status; its output goes to the terminal.
 
     Raises:
         EngineError: there is no Pulumi.
     """
     if shutil.which("pulumi") is None:
         raise EngineError("pulumi is not on PATH — run `tools/setup`, then `source tools/env.sh`")
-    return subprocess.run(["pulumi", *argv, "--non-interactive"], cwd=TOP, check=False).returncode
+    return subprocess.run(["pulumi", *argv, "--non-interactive"], cwd=top, check=False).returncode
 
 
-def select(stack: str) -> None:
-    """Make sure that `stack` exists and that no dead run holds it.
+def captured(*argv: str, top: Path = TOP) -> subprocess.CompletedProcess[str]:
+    """Run `pulumi argv` in the project at `top` without a word on the terminal, and return how it ended."""
+    return subprocess.run(
+        ["pulumi", *argv, "--non-interactive", "--color", "never"],
+        cwd=top,
+        capture_output=True,
+        text=True,
+        check=False,
+        stdin=subprocess.DEVNULL,
+    )
+
+
+def export(stack: str) -> dict[str, Any]:
+    """Return the recorded state of a stack; secrets stay encrypted.
+
+    Raises:
+        EngineError: it cannot be read.
+    """
+    done = captured("stack", "export", "--stack", stack)
+    if done.returncode != 0:
+        raise EngineError(f"the state of {stack} cannot be read: {done.stderr.strip()}")
+    state: dict[str, Any] = json.loads(done.stdout)
+    return state
+
+
+def select(stack: str, *, quiet: bool = False) -> None:
+    """Make sure that `stack` exists and that no dead run holds it; `quiet` keeps Pulumi's own words off the terminal.
 
     Raises:
         EngineError: another run holds the stack, or it cannot be created.
     """
-    if pulumi("stack", "select", "--create", "--secrets-provider", "passphrase", "--stack", stack) != 0:
+    argv = ("stack", "select", "--create", "--secrets-provider", "passphrase", "--stack", stack)
+    if quiet:
+        done = captured(*argv)
+        if done.returncode != 0:
+            raise EngineError(f"the stack {stack} can be neither selected nor created: {done.stderr.strip()}")
+    elif pulumi(*argv) != 0:
         raise EngineError(f"the stack {stack} can be neither selected nor created; see above")
     for lock in locks(os.environ.get("PULUMI_BACKEND_URL", ""), PROJECT, stack):
         if lock.alive is None or lock.alive:
@@ -55,20 +85,14 @@ def _forget_begun(stack: str) -> None:
 
     Only our own resource types: creating one of them again finishes it. Another provider's may be there twice then.
     """
-    argv = ["--stack", stack, "--non-interactive"]
-    exported = subprocess.run(
-        ["pulumi", "stack", "export", *argv], cwd=TOP, capture_output=True, text=True, check=False
-    )
-    if exported.returncode != 0:
-        raise EngineError(f"the state of {stack} cannot be read: {exported.stderr.strip()}")
-    state = json.loads(exported.stdout)
+    state = export(stack)
     begun = state["deployment"].get("pending_operations") or []
     kept = [operation for operation in begun if not _is_ours_to_create(operation)]
     if kept == begun:
         return
     state["deployment"]["pending_operations"] = kept
     imported = subprocess.run(
-        ["pulumi", "stack", "import", *argv],
+        ["pulumi", "stack", "import", "--stack", stack, "--non-interactive"],
         cwd=TOP,
         input=json.dumps(state),
         capture_output=True,

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from platform_iac.commands.errors import FAILED, CommandError
+from platform_iac.commands.tree import TIMEOUT_SECONDS, checkout, git
 from platform_iac.review import proof, report
 from platform_iac.review.delta import Side
 from platform_iac.review.markdown import markdown
@@ -19,11 +18,8 @@ from platform_iac.spec.errors import SpecError
 from platform_iac.spec.load import load, locate
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from platform_iac.spec.model import Platform
 
-TIMEOUT_SECONDS = 120
 _EMPTY = Side(plan={"hosts": [], "runs": [], "checks": [], "fabric": None}, digests={})
 
 _SIDE = """
@@ -40,14 +36,14 @@ print(json.dumps({"plan": export.value(plan), "digests": {run.role: role_digest(
 
 def review(stack: str, *, base: str, out: Path | None, junit: Path | None) -> int:
     """Print the review as Markdown, or write `review.md` and `review.sarif` to `out`; 1 where a policy refuses it."""
-    top = Path(_git(Path.cwd(), "rev-parse", "--show-toplevel"))
+    top = Path(git(Path.cwd(), "rev-parse", "--show-toplevel"))
     spec = locate(stack).resolve()
     if not spec.is_relative_to(top):
         raise CommandError(f"{spec} is not in the repository {top} — review a stack of this checkout")
     file = str(spec.relative_to(top))
-    commit = _git(top, "rev-parse", "--verify", "--end-of-options", f"{base}^{{commit}}")
+    commit = git(top, "rev-parse", "--verify", "--end-of-options", f"{base}^{{commit}}")
     new = load(spec)
-    with _tree(top, commit) as old_top:
+    with checkout(top, commit) as old_top:
         there = (old_top / file).is_file()
         old, notes = _old(old_top / file) if there else (None, (f"`{file}` is new: everything is added.",))
         sides = (_side(old_top, file) if there else _EMPTY, _side(top, file))
@@ -80,18 +76,6 @@ def _old(path: Path) -> tuple[Platform | None, tuple[str, ...]]:
         return None, (f"This version refuses the base's spec ({count} problems): fields are not compared one by one.",)
 
 
-@contextlib.contextmanager
-def _tree(top: Path, commit: str) -> Iterator[Path]:
-    """Check a commit out beside the repository, and remove it again."""
-    with tempfile.TemporaryDirectory(prefix="platform-iac-review-") as folder:
-        tree = Path(folder).resolve() / "base"
-        _git(top, "worktree", "add", "--quiet", "--detach", str(tree), commit)
-        try:
-            yield tree
-        finally:
-            _git(top, "worktree", "remove", "--force", str(tree))
-
-
 def _side(top: Path, file: str) -> Side:
     """Plan a stack with the code of its own tree."""
     argv = [sys.executable, "-c", _SIDE, file]
@@ -105,14 +89,5 @@ def _side(top: Path, file: str) -> Side:
 
 def _head(top: Path) -> str:
     """The commit that is reviewed; `+` says that the working tree has changes beside it."""
-    commit = _git(top, "rev-parse", "--short=12", "HEAD")
-    return commit + ("+" if _git(top, "status", "--porcelain", "--untracked-files=no") else "")
-
-
-def _git(where: Path, *arguments: str) -> str:
-    done = subprocess.run(
-        ["git", *arguments], cwd=where, capture_output=True, text=True, timeout=TIMEOUT_SECONDS, check=False
-    )
-    if done.returncode != 0:
-        raise CommandError(f"git {arguments[0]}: {done.stderr.strip()[:300]} — is it a commit of this repository?")
-    return done.stdout.strip()
+    commit = git(top, "rev-parse", "--short=12", "HEAD")
+    return commit + ("+" if git(top, "status", "--porcelain", "--untracked-files=no") else "")

@@ -1,4 +1,4 @@
-"""The verdicts as SARIF 2.1.0, which forges show beside the lines of a pull request."""
+"""SARIF 2.1.0: findings that forges show beside the lines of a pull request."""
 
 from __future__ import annotations
 
@@ -6,27 +6,43 @@ import json
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from platform_iac.review.report import Report, Verdict
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 
 
 def sarif(report: Report, spec_file: str) -> str:
-    """Return the report's verdicts as SARIF text; each is placed at the spec's file (relative to the repository)."""
-    rules = sorted({verdict.rule for verdict in report.verdicts})
+    """Return a review's verdicts as SARIF; each is placed at the spec's file (relative to the repository)."""
+    return _text([_verdict(verdict) for verdict in report.verdicts], spec_file)
+
+
+def text(findings: Sequence[tuple[str, str]], spec_file: str) -> str:
+    """Return findings (rule, message) as SARIF errors."""
+    return _text([(rule, "error", message) for rule, message in findings], spec_file)
+
+
+def _text(findings: Sequence[tuple[str, str, str]], spec_file: str) -> str:
+    rules = sorted({rule for rule, _, _ in findings})
+    where = [{"physicalLocation": {"artifactLocation": {"uri": spec_file}, "region": {"startLine": 1}}}]
     run: dict[str, Any] = {
         "tool": {"driver": {"name": "platform-iac", "rules": [{"id": rule} for rule in rules]}},
-        "results": [_result(verdict, rules.index(verdict.rule), spec_file) for verdict in report.verdicts],
+        "results": [
+            {
+                "ruleId": rule,
+                "ruleIndex": rules.index(rule),
+                "level": level,
+                "message": {"text": message},
+                "locations": where,
+            }
+            for rule, level, message in findings
+        ],
     }
     return json.dumps({"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}, indent=2, ensure_ascii=False) + "\n"
 
 
-def _result(verdict: Verdict, index: int, spec_file: str) -> dict[str, Any]:
+def _verdict(verdict: Verdict) -> tuple[str, str, str]:
     said = verdict.message if verdict.judged else f"could not judge: {verdict.message}"
-    return {
-        "ruleId": verdict.rule,
-        "ruleIndex": index,
-        "level": "error" if verdict.severity == "mandatory" else "warning",
-        "message": {"text": f"{verdict.subject}: {said}" + (f" — {verdict.todo}" if verdict.todo else "")},
-        "locations": [{"physicalLocation": {"artifactLocation": {"uri": spec_file}, "region": {"startLine": 1}}}],
-    }
+    todo = f" — {verdict.todo}" if verdict.todo else ""
+    return verdict.rule, "error" if verdict.severity == "mandatory" else "warning", f"{verdict.subject}: {said}{todo}"

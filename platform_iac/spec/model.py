@@ -84,6 +84,20 @@ class Team(Model):
     )
 
 
+class Promotion(Model):
+    """How a release comes into this environment."""
+
+    after: Label | None = setting(
+        None, impact="none", description="The stack one environment below, where the same release must have passed."
+    )
+    may_differ: Annotated[
+        tuple[Annotated[str, Field(max_length=200, pattern=r"^[A-Za-z0-9_.*\[\]-]+$")], ...], Field(max_length=200)
+    ] = setting((), impact="none", description="Fields in which it may differ from that stack, as in `pools.*.hosts`.")
+    approvals: Annotated[int, Field(ge=0, le=10)] = setting(
+        0, impact="none", description="How many other people must approve a release first."
+    )
+
+
 class Platform(Model):
     """One platform: where it is, what it is made of, what runs on it and who may use it."""
 
@@ -91,6 +105,9 @@ class Platform(Model):
     name: Label = setting(impact="forbidden", description="The platform's name, for clusters and accounts too.")
     description: SafeText = setting("", impact="none", description="One line for people.")
     environment: Label = setting("development", impact="none", description="development, staging, production, …")
+    promotion: Promotion | None = setting(
+        None, impact="none", description="Where releases come from, and who must approve them."
+    )
     sites: dict[Label, AnySite] = setting(
         default_factory=dict, impact="replace", description="Places with machines; more than one is a hybrid platform."
     )

@@ -1,0 +1,190 @@
+"""`platform-iac promote` and `approve`: bring a release into an environment, and keep the evidence.
+
+Nothing is touched unless every gate is open. What happens then is written down, also when it fails.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from platform_iac.checks import run
+from platform_iac.commands import drift, table
+from platform_iac.commands.check import reach
+from platform_iac.commands.errors import FAILED, CommandError
+from platform_iac.commands.pulumi import TOP, captured, pulumi, select
+from platform_iac.commands.tree import checkout, git
+from platform_iac.plan.make import make
+from platform_iac.promotion import evidence, gates, release, signature
+from platform_iac.spec.load import load
+
+if TYPE_CHECKING:
+    from platform_iac.promotion.evidence import Action, Entry
+    from platform_iac.spec.model import Platform
+
+LOG = Path("evidence/log.jsonl")
+SIGNERS = Path("evidence/allowed_signers")
+
+
+def promote(*, to: str, key: Path, rollback: bool) -> int:
+    """Bring this checkout's release into the environment `to`, or with `rollback` its former good one."""
+    spec = load(to)
+    entries, who = _log(), _who(key)
+    if rollback:
+        return _rollback(to, key, who, entries)
+    new = release.digest(TOP)
+    refusals = list(_refusals(to, spec, entries, new, who))
+    if refusals:
+        print(f"{to}: release {new} is refused; nothing was touched")
+        print("".join(f"  {refusal}\n" for refusal in refusals), end="")
+        return FAILED
+    print(f"{to}: release {new}, every gate is open", flush=True)
+    commit = git(TOP, "rev-parse", "HEAD")
+    entry = replace(_entry("promote", to, new, commit, who), preview=_preview(to))
+    return _record(_applied(entry, TOP), key)
+
+
+def approve(*, to: str, key: Path) -> int:
+    """Record that whoever owns the key approves this checkout's release for the environment `to`."""
+    load(to)
+    _log()
+    new, who = release.digest(TOP), _who(key)
+    return _record(_entry("approve", to, new, git(TOP, "rev-parse", "HEAD"), who), key)
+
+
+def _refusals(to: str, spec: Platform, entries: tuple[Entry, ...], new: str, who: str) -> Iterator[str]:
+    if changed := git(TOP, "status", "--porcelain", "--", ":!evidence"):
+        paths = [line[2:].strip() for line in changed.splitlines()]
+        yield f"the checkout has changes that are not committed: {', '.join(paths[:5])} — commit them"
+    terms = spec.promotion
+    if terms is None:
+        return
+    if reason := gates.approved(entries, to, new, needed=terms.approvals, promoter=who):
+        yield reason
+    if terms.after is None:
+        return
+    yield from gates.differs_where_it_may(load(terms.after), spec)
+    if reason := gates.tried_below(entries, terms.after, new):
+        yield reason
+        return
+    select(terms.after, quiet=True)
+    for found in drift.scan(terms.after):
+        said = found.said.splitlines()[0]
+        yield f"`{terms.after}` drifted: {found.host}: {found.thing}: {said} — mend it there first"
+
+
+def _rollback(to: str, key: Path, who: str, entries: tuple[Entry, ...]) -> int:
+    """Apply the former good release with its own code, from its commit."""
+    good = gates.former(entries, to)
+    if good is None:
+        raise CommandError(f"{to} has no former good release to return to — the log has none")
+    print(f"{to}: back to release {good.release} of {good.time}, commit {good.commit[:12]}", flush=True)
+    with checkout(TOP, good.commit) as top:
+        (top / ".venv").symlink_to(sys.prefix)
+        config = TOP / "stacks" / f"Pulumi.{to}.yaml"
+        if config.is_file():
+            (top / "stacks" / config.name).write_bytes(config.read_bytes())
+        if (found := release.digest(top)) != good.release:
+            raise CommandError(f"commit {good.commit[:12]} is release {found}, the log says {good.release}")
+        if (top / "requirements.lock").read_bytes() != (TOP / "requirements.lock").read_bytes():
+            raise CommandError(
+                f"commit {good.commit[:12]} has other Python packages — check it out, run `tools/setup`, promote there"
+            )
+        return _record(_applied(_entry("rollback", to, good.release, good.commit, who), top), key)
+
+
+def _preview(stack: str) -> str:
+    """Return the digest of what `pulumi preview` would do."""
+    select(stack, quiet=True)
+    done = captured("preview", "--json", "--stack", stack)
+    try:
+        steps = json.loads(done.stdout[done.stdout.index("{\n") :])["steps"]
+    except (ValueError, KeyError) as error:
+        raise CommandError(
+            f"pulumi preview of {stack} failed: {(done.stderr or done.stdout).strip()[-1000:]}"
+        ) from error
+    what = sorted((str(step["urn"]), str(step["op"])) for step in steps)
+    print(f"  preview: {sum(op != 'same' for _, op in what)} of {len(what)} resources change", flush=True)
+    return hashlib.sha256(json.dumps(what).encode()).hexdigest()
+
+
+def _applied(entry: Entry, top: Path) -> Entry:
+    """Apply with the code at `top`, check, and return the entry with what came of it."""
+    done = pulumi("up", "--yes", "--skip-preview", "--stack", entry.stack, top=top)
+    if done != 0:
+        return replace(entry, passed=False, checks={"applied": False})
+    results = _checks(entry.stack, top)
+    failed = sorted(str(result["name"]) for result in results if not result["passed"])
+    return replace(
+        entry, passed=not failed, checks={"applied": True, "passed": len(results) - len(failed), "failed": failed}
+    )
+
+
+def _checks(stack: str, top: Path) -> list[dict[str, Any]]:
+    """Run the checks of the plan that was applied."""
+    if top == TOP:
+        plan = make(load(stack))
+        results = run.run(plan, reach(stack, plan))
+        print(table.checks(results), flush=True)
+        return [{"name": result.check.name, "passed": result.passed} for result in results]
+    argv = [sys.executable, "-m", "platform_iac.cli", "check", stack]
+    done = subprocess.run(argv, cwd=top, check=False)
+    return [{"name": f"checks of {stack}", "passed": done.returncode == 0}]
+
+
+def _log() -> tuple[Entry, ...]:
+    """Return the entries of the evidence, every one verified."""
+    allowed = TOP / SIGNERS
+    if not allowed.is_file():
+        hint = f"NAME {signature.NAMESPACE_HINT}"
+        raise CommandError(
+            f"there is no {SIGNERS} — write it: one line `{hint}` for everybody who promotes or approves"
+        )
+    committed = subprocess.run(
+        ["git", "show", f"HEAD:{LOG}"], cwd=TOP, capture_output=True, text=True, check=False
+    ).stdout
+    return evidence.read(
+        _text(), lambda content, signed, who: signature.why_not(content, signed, who, allowed), committed=committed
+    )
+
+
+def _text() -> str:
+    path = TOP / LOG
+    return path.read_text(encoding="utf-8") if path.is_file() else ""
+
+
+def _who(key: Path) -> str:
+    return signature.principal(key, TOP / SIGNERS)
+
+
+def _entry(action: Action, stack: str, new: str, commit: str, who: str) -> Entry:
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    return evidence.Entry(
+        sequence=0, previous="", time=now, who=who, action=action, stack=stack, release=new, commit=commit
+    )
+
+
+def _record(entry: Entry, key: Path) -> int:
+    """Sign and append; 1 where what is recorded failed."""
+    text = _text()
+    placed = evidence.follow(text, entry)
+    signed = replace(placed, signature=signature.sign(placed.signed_bytes(), key))
+    path = TOP / LOG
+    path.parent.mkdir(exist_ok=True)
+    with path.open("a", encoding="utf-8") as log:
+        log.write(evidence.line(signed))
+    said = (
+        "recorded"
+        if signed.passed
+        else f"FAILED, recorded; `platform-iac promote --to {entry.stack} --rollback` returns"
+    )
+    where = f"line {signed.sequence} of {LOG}"
+    print(f"{entry.stack}: {entry.action} of release {entry.release} by {entry.who} {said} ({where})")
+    return 0 if signed.passed else FAILED
