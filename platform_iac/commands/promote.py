@@ -104,12 +104,9 @@ def _preview(stack: str) -> str:
     """Return the digest of what `pulumi preview` would do."""
     select(stack, quiet=True)
     done = captured("preview", "--json", "--stack", stack)
-    try:
-        steps = json.loads(done.stdout[done.stdout.index("{\n") :])["steps"]
-    except (ValueError, KeyError) as error:
-        raise CommandError(
-            f"pulumi preview of {stack} failed: {(done.stderr or done.stdout).strip()[-1000:]}"
-        ) from error
+    if done.returncode != 0:
+        raise CommandError(f"pulumi preview of {stack} failed: {(done.stderr + done.stdout).strip()[-1000:]}")
+    steps = json.loads(done.stdout[done.stdout.index("{\n") :])["steps"]
     what = sorted((str(step["urn"]), str(step["op"])) for step in steps)
     print(f"  preview: {sum(op != 'same' for _, op in what)} of {len(what)} resources change", flush=True)
     return hashlib.sha256(json.dumps(what).encode()).hexdigest()
@@ -135,7 +132,7 @@ def _checks(stack: str, top: Path) -> list[dict[str, Any]]:
         print(table.checks(results), flush=True)
         return [{"name": result.check.name, "passed": result.passed} for result in results]
     argv = [sys.executable, "-m", "platform_iac.cli", "check", stack]
-    done = subprocess.run(argv, cwd=top, check=False)
+    done = subprocess.run(argv, cwd=top, check=False)  # the current folder comes first on Python's path
     return [{"name": f"checks of {stack}", "passed": done.returncode == 0}]
 
 

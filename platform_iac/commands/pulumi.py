@@ -28,7 +28,7 @@ def pulumi(*argv: str, top: Path = TOP) -> int:
     """
     if shutil.which("pulumi") is None:
         raise EngineError("pulumi is not on PATH — run `tools/setup`, then `source tools/env.sh`")
-    return subprocess.run(["pulumi", *argv, "--non-interactive"], cwd=top, check=False).returncode
+    return subprocess.run(["pulumi", *argv, "--non-interactive"], cwd=top, env=_env(top), check=False).returncode
 
 
 def captured(*argv: str, top: Path = TOP) -> subprocess.CompletedProcess[str]:
@@ -36,11 +36,17 @@ def captured(*argv: str, top: Path = TOP) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         ["pulumi", *argv, "--non-interactive", "--color", "never"],
         cwd=top,
+        env=_env(top),
         capture_output=True,
         text=True,
         check=False,
         stdin=subprocess.DEVNULL,
     )
+
+
+def _env(top: Path) -> dict[str, str]:
+    """The environment in which the program and the provider are those of the checkout at `top`."""
+    return {**os.environ, "PYTHONPATH": str(top)}
 
 
 def export(stack: str) -> dict[str, Any]:
