@@ -47,3 +47,7 @@ def test_a_rule_says_why_and_what_to_do_in_sentences() -> None:
     for rule in RULES:
         assert re.fullmatch(r"[A-Za-z].*\.", rule.why), rule.id
         assert re.fullmatch(r"[A-Z].*\.", rule.do), rule.id
+
+
+def test_there_are_forty_rules_and_more() -> None:
+    assert len(RULES) >= 40
