@@ -233,7 +233,7 @@ RULES = (
         id="hosts-users-uid",
         why="A person with a system's uid owns its files, and uid 0 owns all of them.",
         do="Give each person a uid of their own at or above `lowest_uid`.",
-        reference=f"{CIS} 5.4.2.1",
+        reference=f"{CIS} 5.4.2.1, 7.2.5",
         settings={"lowest_uid": 1000},
         each=_users,
     ),
