@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from platform_iac.commands import policy
 from platform_iac.commands.errors import FAILED, CommandError
 from platform_iac.commands.tree import TIMEOUT_SECONDS, checkout, git
 from platform_iac.review import proof, report
@@ -19,6 +20,7 @@ from platform_iac.spec.load import load, locate
 
 if TYPE_CHECKING:
     from platform_iac.spec.model import Platform
+    from policies.judge import Verdict
 
 _EMPTY = Side(plan={"hosts": [], "runs": [], "checks": [], "fabric": None}, digests={})
 
@@ -47,13 +49,14 @@ def review(stack: str, *, base: str, out: Path | None, junit: Path | None) -> in
         there = (old_top / file).is_file()
         old, notes = _old(old_top / file) if there else (None, (f"`{file}` is new: everything is added.",))
         sides = (_side(old_top, file) if there else _EMPTY, _side(top, file))
+    judged = policy.of(str(spec), base=commit)
     made = report.make(
         stack,
         (base, _head(top)),
         (old, new),
         sides,
-        verdicts=(),
-        rules=0,
+        verdicts=tuple(_verdict(found) for found in judged.verdicts),
+        rules=judged.judged,
         proof=proof.read(junit.read_text("utf-8")) if junit else None,
         notes=notes,
     )
@@ -65,6 +68,17 @@ def review(stack: str, *, base: str, out: Path | None, junit: Path | None) -> in
         (out / "review.sarif").write_text(sarif(made, file), encoding="utf-8")
         print(f"wrote {out / 'review.md'} and {out / 'review.sarif'}")
     return FAILED if made.failed or (made.proof and made.proof.failed) else 0
+
+
+def _verdict(found: Verdict) -> report.Verdict:
+    return report.Verdict(
+        rule=found.rule.id,
+        severity="mandatory" if found.refuses else "advisory",
+        subject=found.where,
+        message=found.message,
+        todo=found.rule.do,
+        judged=found.kind == "violation",
+    )
 
 
 def _old(path: Path) -> tuple[Platform | None, tuple[str, ...]]:

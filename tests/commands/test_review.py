@@ -17,7 +17,7 @@ TOP = Path(__file__).resolve().parents[2]
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A repository with this tree as its only commit."""
     folder = tmp_path_factory.mktemp("review") / "clone"
-    for part in ("platform_iac", "roles", "stacks", "examples"):
+    for part in ("platform_iac", "policies", "roles", "stacks", "examples"):
         unrelated = shutil.ignore_patterns("__pycache__", "Pulumi.*.yaml")
         shutil.copytree(TOP / part, folder / part, ignore=unrelated)
     who = ["-c", "user.name=test", "-c", "user.email=test@example.net"]
@@ -41,6 +41,19 @@ def test_an_edit_shows_hosts_and_lines(clone: Path, tmp_path: Path) -> None:
     assert '"version": "2.1.0"' in (tmp_path / "review.sarif").read_text()
     left = call(["git", "worktree", "list"], timeout=30, cwd=clone).ok()
     assert len(left.splitlines()) == 1, left
+
+
+def test_a_policy_refuses_what_takes_many_hosts_away(clone: Path) -> None:
+    spec = clone / "stacks" / "falcon.yaml"
+    whole = spec.read_text()
+    begin, end = whole.index("  gpu:"), whole.index("\nscheduler")
+    spec.write_text(whole[:begin] + '  gpu: {hosts: "gpu[001-009]"}\n' + whole[end:])
+    done = review(clone, "falcon", "--base", "HEAD")
+    spec.write_text(whole)
+    assert done.rc == 1, done.text
+    assert "refused by policy" in done.text
+    assert "impact-drain" in done.text
+    assert "22 hosts (gpu[010-031])" in done.text
 
 
 def test_a_changed_template_shows_as_a_changed_file(clone: Path) -> None:
