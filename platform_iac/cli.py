@@ -30,6 +30,9 @@ VERBS: dict[str, tuple[str, str]] = {
     "ansible": ("ansible", "write inventory, variables and playbook for plain ansible-playbook"),
 }
 
+CHECKED: tuple[str, ...] = ("storage",)
+"""What `check SUBJECT` looks at on its own: each is a function `check_<subject>` in a module of that name."""
+
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of all verbs."""
@@ -50,6 +53,9 @@ def _arguments(verb: str, part: argparse.ArgumentParser) -> None:
         part.add_argument("--key", type=Path, required=True, metavar="FILE", help="the SSH key that signs the evidence")
     elif verb in ("up", "down"):
         part.add_argument("stack", nargs="?", default="lab", metavar="STACK", help="the stack (default: lab)")
+    elif verb == "check":
+        part.add_argument("subject", nargs="?", choices=CHECKED, help="only this, measured; left out, every check")
+        part.add_argument("stack", metavar="STACK", help="a stack's name, or a path to a spec (with a subject: lab)")
     elif verb not in ("schema", "doctor"):
         part.add_argument("stack", metavar="STACK", help="a stack's name, or a path to a spec")
     if verb == "plan":
@@ -82,9 +88,19 @@ def run(arguments: list[str]) -> int:
     values: dict[str, Any] = vars(chosen)
     verb = values.pop("verb")
     module, _ = VERBS[verb]
+    if verb == "check":
+        module = verb = _subject(values)
     if values.get("json"):
         sys.stdout.reconfigure(newline="\n")  # type: ignore[union-attr]
     return int(getattr(importlib.import_module(f"platform_iac.commands.{module}"), verb)(**values))
+
+
+def _subject(values: dict[str, Any]) -> str:
+    """Return the function of `check SUBJECT [STACK]`; argparse takes a single word for the stack."""
+    subject = values.pop("subject")
+    if subject is None and values["stack"] in CHECKED:
+        subject, values["stack"] = values["stack"], "lab"
+    return f"check_{subject}" if subject else "check"
 
 
 def main() -> int:

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from platform_iac.checks.remote import Remote
+    from platform_iac.plan.model import Plan
 
 FIELDS: Final = ("JobID", "User", "Account", "Partition", "AllocTRES", "State", "Elapsed", "NodeList")
 UNFINISHED: Final = frozenset({"", "PENDING", "REQUEUED", "RESIZING", "RUNNING", "SUSPENDED"})
@@ -45,16 +46,16 @@ class Door:
     login: str
     user: str
 
-    def submit(self, options: Sequence[str], script: str, *arguments: str) -> str:
-        """Submit a script that is on the login host, from the member's home, and return the job's id.
+    def submit(self, options: Sequence[str], script: str = "", *arguments: str, text: str = "") -> str:
+        """Submit a script that is on the login host, or its text, from the member's home, and return the job's id.
 
         Raises:
             JobError: Slurm refused it; with Slurm's words.
         """
-        argv = ["sbatch", "--parsable", *options, script, *arguments]
-        done = self.remote(self.login, argv, user=self.user)
+        argv = ["sbatch", "--parsable", *options, *([script, *arguments] if script else [])]
+        done = self.remote(self.login, argv, user=self.user, stdin=text)
         if done.rc != 0:
-            raise JobError(f"Slurm refused {script} of {self.user} on {self.login}: {done.said}")
+            raise JobError(f"Slurm refused {script or 'a job'} of {self.user} on {self.login}: {done.said}")
         return done.out.strip().split(";")[0]
 
     def follow(self, job: str, progress: Callable[[str], None], *, within_seconds: float) -> Record:
@@ -116,3 +117,18 @@ class Door:
         started = record is not None and record.state.startswith("RUNNING")
         log = f":\n{self.log(record)}" if record and started else ""
         return f"job {job} was not done after {seconds:g} s ({reason or 'unknown to squeue'}) and is cancelled{log}"
+
+
+def of(plan: Plan, remote: Remote) -> Door:
+    """Return the door of the first member of the plan's teams, on the first login host.
+
+    Raises:
+        JobError: nobody could submit a job, or from nowhere.
+    """
+    members = sorted(user.name for planned in plan.runs if planned.name == "base" for user in planned.users)
+    if not members:
+        raise JobError("no team has a member who could submit a job — add one under `teams`")
+    logins = [host.name for host in plan.hosts if host.duty == "login"]
+    if not logins:
+        raise JobError("there is no host with `duty: login` from which a job could be submitted")
+    return Door(remote, logins[0], members[0])

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from platform_iac.checks.slurm_job import Door, JobError, Record
+from platform_iac.checks.slurm_job import Door, JobError, Record, of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -75,23 +75,23 @@ def run(plan: Plan, remote: Remote, progress: Callable[[str], None]) -> Result:
     Raises:
         TrainingError: a step failed; with the job's log where there is one.
     """
-    member, login, gpu = who(plan), where(plan), accelerator(plan)
-    door = Door(remote, login, member)
+    gpu = accelerator(plan)
     try:
+        door = of(plan, remote)
         job = door.submit([f"--gres=gpu:{gpu}:1", f"--nodes={NODES}"], script(plan, "train"))
-        progress(f"{member} submitted job {job} on {login}: training on {NODES} nodes with one {gpu} each")
+        progress(f"{door.user} submitted job {job} on {door.login}: training on {NODES} nodes with one {gpu} each")
         training = door.follow(job, progress, within_seconds=WITHIN_SECONDS)
         tracked = ask(door, job)
         progress(f"MLflow has run {tracked.run} and registered {MODEL} version {tracked.version}")
         job = door.submit([f"--gres=gpu:{gpu}:1"], script(plan, "infer"), str(tracked.version))
-        progress(f"{member} submitted job {job} on {login}: judging {MODEL} version {tracked.version}")
+        progress(f"{door.user} submitted job {job} on {door.login}: judging {MODEL} version {tracked.version}")
         inference = door.follow(job, progress, within_seconds=WITHIN_SECONDS)
         answer = json.loads(door.read(inference, f"{MODEL}-{job}.json"))
     except (JobError, ValueError) as error:
         raise TrainingError(str(error)) from error
     judged(answer, tracked)
     return Result(
-        member=member,
+        member=door.user,
         training=training,
         tracked=tracked,
         model=MODEL,
@@ -99,22 +99,6 @@ def run(plan: Plan, remote: Remote, progress: Callable[[str], None]) -> Result:
         inference=inference,
         accuracy=float(answer["accuracy"]),
     )
-
-
-def who(plan: Plan) -> str:
-    """Return the first member of the plan's teams."""
-    members = sorted(user.name for planned in plan.runs if planned.name == "base" for user in planned.users)
-    if not members:
-        raise TrainingError("no team has a member who could submit a job — add one under `teams`")
-    return members[0]
-
-
-def where(plan: Plan) -> str:
-    """Return the first login host."""
-    logins = [host.name for host in plan.hosts if host.duty == "login"]
-    if not logins:
-        raise TrainingError("there is no host with `duty: login` from which a job could be submitted")
-    return logins[0]
 
 
 def script(plan: Plan, name: str) -> str:

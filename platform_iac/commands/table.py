@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from platform_iac.checks import run
+    from platform_iac.checks import storage as storage_check
     from platform_iac.checks.slurm_job import Record
     from platform_iac.checks.training import Result
 
@@ -43,6 +44,36 @@ def training(result: Result) -> str:
             ],
         )
     ).rstrip()
+
+
+def storage(result: storage_check.Result) -> str:
+    """Return each figure of one storage: slowest node, all together, floors, and what misses them."""
+    nodes = len(result.figures[0].nodes)
+    rows = [("profile", "slowest node", "floor", f"{nodes} nodes together", "floor", "")]
+    for figure in result.figures:
+        low = figure.nodes[figure.slowest]
+        rows.append(
+            (
+                figure.profile.title,
+                f"{low:,.0f} {figure.profile.unit} ({figure.slowest})",
+                _floor(figure.floor_per_node),
+                f"{figure.aggregate:,.0f} {figure.profile.unit}",
+                _floor(figure.floor),
+                _verdict(figure),
+            )
+        )
+    reasons = "".join(f"  {figure.profile.title}: {reason}\n" for figure in result.figures for reason in figure.misses)
+    return table(f"Storage {result.store} (job {result.record.job} on {result.record.nodes})", rows) + reasons
+
+
+def _verdict(figure: storage_check.Figure) -> str:
+    if figure.floor is None and figure.floor_per_node is None:
+        return "measured"
+    return "FAILED" if figure.misses else "passed"
+
+
+def _floor(value: float | None) -> str:
+    return "none" if value is None else f"{value:,.0f}"
 
 
 def _record(record: Record) -> tuple[str, ...]:

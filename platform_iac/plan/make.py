@@ -43,6 +43,7 @@ def make(spec: Platform) -> Plan:
         checks=tuple(check for module, name, chosen, _ in parts for check in module.checks(name, chosen, context)),
         pip=tuple(sorted({requirement for *_, part in parts for requirement in part.pip})),
         fabric=context.fabric,
+        stores=tuple(store for *_, part in parts for store in part.stores),
     )
 
 

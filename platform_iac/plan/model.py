@@ -124,6 +124,25 @@ class Endpoint:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Store:
+    """Storage that jobs write to, and how fast it must be at least: what `platform-iac check storage` measures.
+
+    `directory` is where a member may write, with `{user}` for the account. `floors` are those of
+    `kinds/storage/_floors.py` that the spec sets. Every node uses a file of `size_mib`; of `shared`
+    storage it reads the one that its neighbour wrote, so that no cache of its own answers.
+    """
+
+    name: str
+    directory: str
+    nodes: int
+    floors: Mapping[str, float] = field(default_factory=dict)
+    size_mib: int = 8192
+    seconds: int = 30
+    shared: bool = True
+    direct: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Host:
     """One machine: where it is, what it is for and what it is made of."""
 
@@ -154,6 +173,7 @@ class Part:
     endpoints: tuple[Endpoint, ...] = ()
     pip: tuple[str, ...] = ()
     """Python requirements (`mlflow==3.18.0`) that the hosts install from the mirror."""
+    stores: tuple[Store, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,6 +190,7 @@ class Plan:
     checks: tuple[Check, ...]
     pip: tuple[str, ...]
     fabric: Fabric | None = None
+    stores: tuple[Store, ...] = ()
 
     @property
     def packages(self) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import sys
 from collections.abc import Callable
@@ -141,3 +142,27 @@ def test_every_verb_explains_itself(call: Call, verb: str) -> None:
     done = call(verb, "--help")
     assert done.status == 0
     assert f"platform-iac {verb}" in done.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "called", "stack"),
+    [
+        (["check", "falcon"], "check", "falcon"),
+        (["check", "storage"], "check_storage", "lab"),
+        (["check", "storage", "falcon"], "check_storage", "falcon"),
+    ],
+)
+def test_a_check_is_of_everything_or_of_one_subject(
+    monkeypatch: pytest.MonkeyPatch, arguments: list[str], called: str, stack: str
+) -> None:
+    module = importlib.import_module(f"platform_iac.commands.{called}")
+    asked: list[str] = []
+    monkeypatch.setattr(module, called, lambda stack: asked.append(stack) or 0)
+    assert cli.run(arguments) == 0
+    assert asked == [stack]
+
+
+def test_storage_without_floors_is_told_in_one_line(call: Call, stack: str) -> None:
+    done = call("check", "storage", stack)
+    assert (done.status, done.out) == (1, "")
+    assert done.err.startswith("no storage of this stack has floors — ")

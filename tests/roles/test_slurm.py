@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import re
+import shlex
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from unittest.mock import patch
 
 import pytest
 
+from platform_iac.fabric.model import Fabric
 from platform_iac.lab import gpus, machine
 from platform_iac.plan.make import make
+from platform_iac.plan.model import Plan
 from platform_iac.spec.load import loads
+from tests.fabric.handmade import fabric
 from tests.twin_support import machines
 from tests.twin_support.acceptance import accept, unchanged
 from tests.twin_support.ansible import play, up_to
@@ -62,6 +67,9 @@ ACCOUNTS = r"(user|group) (munge|slurm|mysql)"
 # MariaDB brings gawk, and apt keeps it: it is an `awk`, and an essential package asks for one.
 AWK = r"package ii  (gawk|libmpfr6|libsigsegv2)|file /(etc/profile\.d|usr/bin)/gawk.*"
 
+OF_THE_RUNNING_ONE = ("SlurmctldPort=", "StateSaveLocation=", "SlurmctldPidFile=", "SlurmctldLogFile=", "Accounting")
+"""Settings of slurm.conf that two controllers on one host cannot share."""
+
 OPEN = """
 for i in 0 1 2 3; do
   python3 -c 'import errno,os,sys
@@ -98,6 +106,19 @@ def wait(lab: Lab, state: str, *, seconds: int = 90) -> None:
 
 def reason(lab: Lab) -> str:
     return lab.ok("ctl01", "sinfo --noheader --exact --nodes=gpu01 --format=%E").strip()
+
+
+def over(spec: str, wired: Fabric) -> Plan:
+    """The plan of a spec as if its fabric were this one."""
+    with patch("platform_iac.plan.make.wire", return_value=wired):
+        return make(loads(spec))
+
+
+def put(lab: Lab, host: str, path: str, text: str) -> None:
+    """Write a file on a host; longer texts than an argument may be go in pieces."""
+    lab.ok(host, f": > {path}")
+    for start in range(0, len(text), 60_000):
+        lab.ok(host, f"printf %s {shlex.quote(text[start : start + 60_000])} >> {path}")
 
 
 def test_munge_passes_the_acceptance(lab: Lab) -> None:
@@ -243,6 +264,56 @@ def test_a_node_is_back_after_a_power_cut(nodes: Lab) -> None:
     nodes.ok("gpu01", "until systemctl is-active slurmd.service; do sleep 1; done")
     wait(nodes, "idle", seconds=180)
     assert "gpu01" in nodes.ok("login01", "srun --chdir=/ --gres=gpu:h100:1 hostname", user="bob")
+
+
+def test_a_job_is_told_its_place_in_the_fabric(nodes: Lab) -> None:
+    wired = replace(nodes, plan=over(SPEC, fabric("gpu[00-01]", unit=1)))
+    assert nodes.ok("login01", "srun --chdir=/ printenv SLURM_TOPOLOGY_ADDR", user="alice").strip() == "gpu01"
+    for run in ("slurm_controller", "slurm_node", "slurm_login"):
+        play(wired, run).ok()
+        unchanged(wired, run)
+    wait(nodes, "idle")
+    proofs = [check for check in wired.plan.checks if "fabric" in check.name]
+    assert len(proofs) == 2
+    for check in proofs:
+        said = nodes.ok(check.host, " ".join(f"'{word}'" for word in check.argv), timeout=check.timeout_seconds)
+        assert re.search(check.expect, said, re.MULTILINE), f"{check.name}: {said}"
+    told = nodes.ok("login01", "srun --chdir=/ printenv SLURM_TOPOLOGY_ADDR", user="alice").strip()
+    assert told == "fabric.leaf-02-1.gpu01"
+    for run in ("slurm_controller", "slurm_node", "slurm_login"):
+        play(nodes, run).ok()
+
+
+@pytest.mark.parametrize(
+    ("hosts", "pods", "address", "switches"),
+    [("gpu[001-031]", 0, "10.84.1.1", 2), ("gpu[0001-2048]", 2, "10.84.64.1", 67)],
+    ids=["31 nodes, two tiers", "2,048 nodes, three tiers"],
+)
+def test_slurmctld_takes_the_tree_of_a_whole_platform(
+    nodes: Lab, hosts: str, pods: int, address: str, switches: int
+) -> None:
+    """A second slurmctld on the controller reads the rendered files; none of their nodes exists."""
+    large = SPEC.replace("network: 10.84.0.0/24", "network: 10.84.0.0/16").replace("hosts: gpu01", f'hosts: "{hosts}"')
+    plan = over(large.replace("10.84.0.21", address), fabric(hosts, pods=pods))
+    files = {file.path: file.content for run in plan.runs if run.name == "slurm_controller" for file in run.files}
+    kept = [line for line in files["/etc/slurm/slurm.conf"].splitlines() if not line.startswith(OF_THE_RUNNING_ONE)]
+    conf = "\n".join(
+        [*kept, "SlurmctldPort=26817", "StateSaveLocation=/run/second", "SlurmctldPidFile=/run/second/pid"]
+    )
+    nodes.ok("ctl01", "install -d -o slurm /run/second")
+    for name, text in (("slurm.conf", conf), ("topology.conf", files["/etc/slurm/topology.conf"])):
+        put(nodes, "ctl01", f"/run/second/{name}", text)
+    nodes.ok("ctl01", "systemd-run -q --unit=second slurmctld -D -c -f /run/second/slurm.conf")
+    try:
+        ask = "SLURM_CONF=/run/second/slurm.conf timeout 20 scontrol"
+        nodes.ok("ctl01", f"for i in $(seq 60); do {ask} ping | grep -q 'is UP' && exit; sleep 1; done; exit 1")
+        top = nodes.ok("ctl01", f"{ask} show topology fabric")
+        assert f"Nodes={hosts} " in top, top
+        assert len(nodes.ok("ctl01", f"{ask} show topology").splitlines()) == switches
+        said = nodes.ok("ctl01", "journalctl -u second --no-pager")
+        assert not re.search(r"switches lack access|no switch can reach|not a tree|fatal", said), said
+    finally:
+        nodes.run("ctl01", "systemctl stop second; rm -rf /run/second")
 
 
 def test_accounts_follow_the_spec_and_leave_others_alone(nodes: Lab) -> None:

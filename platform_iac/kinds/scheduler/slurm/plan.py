@@ -104,6 +104,8 @@ def _node(spec: Spec, context: Context, hosts: tuple[Host, ...], nodes: tuple[No
     servers = ",".join(f"{host.address}:{config.CONTROLLER_PORT}" for host in hosts)
     text = render("slurm_node", "slurmd.default.j2", servers=servers, topology=topology.plugin(spec, context))
     unit = _unit("slurmd")
+    # `platform-iac check storage` measures as a job.
+    measured = any(getattr(storage, "floors", None) for storage in context.spec.storage.values())
     scripts = ("node-health", "slurm-prolog", "slurm-epilog", "slurm-task-prolog")
     files = [
         File(path=options, content=text),
@@ -121,7 +123,7 @@ def _node(spec: Spec, context: Context, hosts: tuple[Host, ...], nodes: tuple[No
         name="slurm_node",
         role="slurm_node",
         hosts=tuple(own),
-        packages=("libpam-slurm-adopt", "slurm-client", "slurmd"),
+        packages=(*(("fio",) if measured else ()), "libpam-slurm-adopt", "slurm-client", "slurmd"),
         files=tuple(sorted(files, key=lambda file: file.path)),
         host_files=own,
         units=(Unit(name="slurmd.service", restart_on=(options, unit.path)),),
