@@ -11,6 +11,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 FLAGS = (
@@ -54,10 +55,30 @@ class Browser:
         found = self.call("Page.navigate", url=url)
         assert "errorText" not in found, found
 
+    def show(self, file: Path) -> None:
+        """Go to a page that is a file."""
+        found = self.call("Page.navigate", url=file.resolve().as_uri())
+        assert "errorText" not in found, found
+
+    def evaluate(self, expression: str) -> Any:
+        """Return the value of a JavaScript expression in the page; AssertionError where it throws."""
+        found = self.call("Runtime.evaluate", expression=expression, returnByValue=True)
+        assert "exceptionDetails" not in found, found
+        return found["result"].get("value")
+
+    def point(self, selector: str) -> None:
+        """Move the mouse onto the middle of the first element that `selector` finds."""
+        box = f"(() => {{const box = document.querySelector({json.dumps(selector)}).getBoundingClientRect();"
+        x, y = self.evaluate(f"{box} return [box.x + box.width / 2, box.y + box.height / 2]}})()")
+        self.call("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)
+
+    def write(self, text: str) -> None:
+        """Type into what has the focus."""
+        self.call("Input.insertText", text=text)
+
     def text(self) -> str:
         """Return the words that a person sees now."""
-        found = self.call("Runtime.evaluate", expression="document.body ? document.body.innerText : ''")
-        return str(found["result"].get("value", ""))
+        return str(self.evaluate("document.body ? document.body.innerText : ''") or "")
 
     def wait_for(self, *words: str, seconds: float = 120) -> str:
         """Return the page's text when all `words` are in it; AssertionError with the text where they do not come."""
