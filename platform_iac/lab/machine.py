@@ -1,7 +1,8 @@
-"""Machines: nspawn containers with their own systemd, a disk that stays, and a known host key.
+"""Machines: each with its own systemd, a disk that stays, and a known host key.
 
-A machine's disk is an overlay over the shared image; its own layer is kept until `delete`. Each
-function may be called again after a kill at any point of an earlier call, and then finishes it.
+A machine is a container (`container.py`) or, where it needs a kernel of its own, a QEMU guest (`guest.py`); whoever
+logs in sees the same. Its disk is a layer over the shared image and is kept until `delete`. Each function may be
+called again after a kill at any point of an earlier call, and then finishes it.
 """
 
 from __future__ import annotations
@@ -13,18 +14,16 @@ import signal
 import time
 import uuid
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from types import ModuleType
 
-from platform_iac.lab import cgroups, disk, network, paths
+from platform_iac.lab import cgroups, container, disk, guest, network, paths
+from platform_iac.lab.container import keeper
+from platform_iac.lab.guest import Guest
 from platform_iac.lab.network import Network
 from platform_iac.lab.paths import LabError
-from platform_iac.lab.process import detach, joining, kept, run
-from platform_iac.lab.services import inside
-
-BOOT_SECONDS = 120
-# nspawn ends with this status when the machine asked for a reboot; whoever started it starts it again.
-REBOOT = 133
+from platform_iac.lab.process import run
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +37,10 @@ class Bind:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Machine:
-    """A machine as its folder remembers it. `instance` is new whenever its disk begins afresh."""
+    """A machine as its folder remembers it. `instance` is new whenever its disk begins afresh.
+
+    `image` is a root folder, or for a guest what `guest_image.ensure` returns; only containers have binds.
+    """
 
     lab: str
     name: str
@@ -47,24 +49,38 @@ class Machine:
     binds: tuple[Bind, ...]
     host_key: str
     instance: str
+    guest: Guest | None = None
 
 
-def create(lab: str, name: str, address: str, image: Path, binds: Sequence[Bind] = ()) -> Machine:
+def create(
+    lab: str, name: str, address: str, image: Path, binds: Sequence[Bind] = (), *, body: Guest | None = None
+) -> Machine:
     """Return the machine, running and answering on ssh with the host key that was planted in it.
 
     Raises:
-        LabError: it is there already with another address, image or binds; or it does not boot.
+        LabError: it is there already with another address, image, binds or body; or it does not boot.
     """
+    if body and binds:
+        raise LabError(f"{lab}/{name} is a guest, which sees no folder of this workstation — leave out its binds")
     net = network.load(lab)
+    asked = Machine(
+        lab=lab,
+        name=name,
+        address=address,
+        image=str(image),
+        binds=tuple(binds),
+        host_key="",
+        instance=str(uuid.uuid4()),
+        guest=body,
+    )
     folder = paths.machine(lab, name)
     with paths.locked(folder.with_name(f".{name}.lock")):
         known = _read(folder)
         if known is None:
             _remove(lab, name)
-            known = _prepare(net, name, address, image, tuple(binds))
-        asked = (address, str(image), tuple(binds))
-        if (known.address, known.image, known.binds) != asked:
-            raise LabError(f"{lab}/{name} is there with another address, image or binds — delete it first")
+            known = _prepare(net, asked)
+        if replace(known, host_key="", instance=asked.instance) != asked:
+            raise LabError(f"{lab}/{name} is there with another address, image, binds or body — delete it first")
         _publish_keys(lab)
         _start(net, known)
     return known
@@ -88,20 +104,16 @@ def names(lab: str) -> list[str]:
 
 
 def leader(lab: str, name: str) -> int | None:
-    """Return the process that is the machine's own PID 1, None while it is off."""
-    for pid in cgroups.processes(lab, name):
-        with contextlib.suppress(OSError):
-            for line in Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines():
-                if line.startswith("NSpid:") and line.split()[2:] == ["1"]:
-                    return pid
-    return None
+    """Return the process that is a container's own PID 1; None while it is off, and for a guest."""
+    return container.leader(lab, name)
 
 
 def status(lab: str, name: str) -> str:
     """Return `running`, `stopped`, or `absent` (also for one that was only half made)."""
-    if _read(paths.machine(lab, name)) is None:
+    known = _read(paths.machine(lab, name))
+    if known is None:
         return "absent"
-    return "running" if leader(lab, name) else "stopped"
+    return "running" if _body(known).running(lab, name) else "stopped"
 
 
 def start(lab: str, name: str) -> None:
@@ -111,10 +123,10 @@ def start(lab: str, name: str) -> None:
 
 
 def stop(lab: str, name: str) -> None:
-    """Cut the machine's power: SIGKILL to its PID 1, so that nothing in it can tidy up."""
+    """Cut the machine's power: SIGKILL to its PID 1, or to QEMU, so that nothing in it can tidy up."""
     with paths.locked(paths.machine(lab, name).with_name(f".{name}.lock")):
-        cgroups.kill(lab, _keeper(name))
-        if pid := leader(lab, name):
+        cgroups.kill(lab, keeper(name))
+        if pid := container.leader(lab, name):
             os.kill(pid, signal.SIGKILL)
         cgroups.kill(lab, name)
 
@@ -142,34 +154,31 @@ def _read(folder: Path) -> Machine | None:
     """The machine that was prepared to the end in this folder; the file is written last."""
     with contextlib.suppress(FileNotFoundError):
         found = json.loads((folder / "machine.json").read_text(encoding="utf-8"))
-        return Machine(**{**found, "binds": tuple(Bind(**bind) for bind in found["binds"])})
+        found["binds"] = tuple(Bind(**bind) for bind in found["binds"])
+        if body := found.get("guest"):
+            found["guest"] = Guest(**{**body, "drives_mib": tuple(body["drives_mib"])})
+        return Machine(**found)
     return None
+
+
+def _body(known: Machine) -> ModuleType:
+    """The module that knows how a machine of this sort runs."""
+    return guest if known.guest else container
 
 
 def _remove(lab: str, name: str) -> None:
     """Order matters: while `machine.json` goes first, whatever remains counts as half made."""
     folder = paths.machine(lab, name)
     (folder / "machine.json").unlink(missing_ok=True)
-    cgroups.remove(lab, _keeper(name))
+    cgroups.remove(lab, keeper(name))
     cgroups.remove(lab, name)
     disk.remove(folder)
 
 
-def _prepare(net: Network, name: str, address: str, image: Path, binds: tuple[Bind, ...]) -> Machine:
-    """Make the disk with the machine's identity on it."""
-    folder = paths.private_dir(paths.machine(net.lab, name))
-    disk.mount(folder, image)
-    instance = uuid.uuid4()
-    host_key = disk.plant(folder / "root", net, name, address, instance)
-    made = Machine(
-        lab=net.lab,
-        name=name,
-        address=address,
-        image=str(image),
-        binds=binds,
-        host_key=host_key,
-        instance=str(instance),
-    )
+def _prepare(net: Network, made: Machine) -> Machine:
+    """Make the disk with the machine's identity on it; the host key comes with that."""
+    folder = paths.private_dir(paths.machine(net.lab, made.name))
+    made = replace(made, host_key=_body(made).prepare(net, made, folder))
     paths.write(folder / "machine.json", json.dumps(asdict(made)), 0o600)
     return made
 
@@ -182,56 +191,26 @@ def _publish_keys(lab: str) -> None:
         paths.write(paths.lab(lab) / "known_hosts", "".join(lines), 0o600)
 
 
-def boot_argv(net: Network, known: Machine, root: Path) -> list[str]:
-    """The command that is the machine while it runs. `-M` is unique on the workstation; the host name is not."""
-    options = [
-        "--quiet",
-        "--keep-unit",
-        "--register=no",
-        f"--machine={net.lab}-{known.name}",
-        f"--hostname={known.name}",
-        f"--directory={root}",
-        f"--network-bridge={network.BRIDGE}",
-        "--link-journal=no",
-        "--resolv-conf=off",
-        "--timezone=off",
-        "--settings=no",
-        "--console=read-only",
-    ]
-    binds = [f"--bind{'' if bind.writable else '-ro'}={bind.source}:{bind.target}" for bind in known.binds]
-    return [*inside(net.lab), "systemd-nspawn", *options, *binds, "--boot"]
-
-
-def _keeper(name: str) -> str:
-    """The cgroup of the shell that starts the machine again; beside the machine's, which version 2 wants empty."""
-    return f"_keeper-{name}"
-
-
 def _start(net: Network, known: Machine) -> None:
-    folder = paths.machine(net.lab, known.name)
-    if not leader(net.lab, known.name):
-        for bind in known.binds:
-            if not Path(bind.source).exists():
-                raise LabError(f"{net.lab}/{known.name}: {bind.source} is to be bound, and is not there")
-        cgroups.remove(net.lab, _keeper(known.name))
+    body = _body(known)
+    if not body.running(net.lab, known.name):
+        cgroups.remove(net.lab, keeper(known.name))
         cgroups.remove(net.lab, known.name)
-        disk.mount(folder, Path(known.image))
-        boot = joining(cgroups.create(net.lab, known.name), boot_argv(net, known, folder / "root"))
-        keeper = cgroups.create(net.lab, _keeper(known.name))
-        detach(kept(boot, again=REBOOT), cgroups=keeper, log=folder / "console.log")
+        body.boot(net, known)
     _wait(net, known)
 
 
 def _wait(net: Network, known: Machine) -> None:
-    """Wait for a listener on port 22, which costs nothing to ask, then log in once with ssh."""
-    end = time.monotonic() + BOOT_SECONDS
-    while not _listens(leader(net.lab, known.name), 22):
-        if time.monotonic() > end or not cgroups.processes(net.lab, _keeper(known.name)):
+    """Wait until port 22 answers, which costs little to ask, then log in once with ssh."""
+    body = _body(known)
+    end = time.monotonic() + body.BOOT_SECONDS
+    while not body.answers(net, known):
+        if time.monotonic() > end or not body.coming(net.lab, known.name):
             raise _boot_failed(net.lab, known.name, "sshd did not start")
         time.sleep(0.1)
     while True:
         try:
-            run(["ssh", "-F", net.ssh_config, known.name, "true"], timeout_seconds=15)
+            run(["ssh", "-F", net.ssh_config, known.name, "true"], timeout_seconds=body.LOGIN_SECONDS)
         except LabError as error:
             if time.monotonic() > end or "verification failed" in str(error):
                 raise _boot_failed(net.lab, known.name, str(error)) from error
@@ -243,14 +222,3 @@ def _wait(net: Network, known: Machine) -> None:
 def _boot_failed(lab: str, name: str, why: str) -> LabError:
     log = paths.machine(lab, name) / "console.log"
     return LabError(f"{lab}/{name} does not answer: {why} — its console is in {log}")
-
-
-def _listens(pid: int | None, port: int) -> bool:
-    """Whether a TCP socket listens (state 0A) on this port in the network of this process."""
-    for family in ("tcp", "tcp6") if pid else ():
-        with contextlib.suppress(OSError):
-            for line in Path(f"/proc/{pid}/net/{family}").read_text(encoding="utf-8").splitlines()[1:]:
-                local, state = line.split()[1], line.split()[3]
-                if state == "0A" and int(local.rpartition(":")[2], 16) == port:
-                    return True
-    return False
