@@ -39,11 +39,14 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="platform-iac", description="One typed spec to a running AI platform.")
     verbs = top.add_subparsers(dest="verb", required=True, metavar="VERB")
     for verb, (_, help_text) in VERBS.items():
-        _arguments(verb, verbs.add_parser(verb, help=help_text, description=help_text.capitalize() + "."))
+        part = verbs.add_parser(verb, help=help_text, description=help_text.capitalize() + ".")
+        _about(verb, part)
+        _options(verb, part)
     return top
 
 
-def _arguments(verb: str, part: argparse.ArgumentParser) -> None:
+def _about(verb: str, part: argparse.ArgumentParser) -> None:
+    """What a verb is about: a stack, mostly."""
     if verb == "ssh":
         part.add_argument("host", metavar="HOST", help="a host of the stack")
         part.add_argument("--stack", default="lab", help="the stack's name or a path to its spec (default: lab)")
@@ -58,6 +61,10 @@ def _arguments(verb: str, part: argparse.ArgumentParser) -> None:
         part.add_argument("stack", metavar="STACK", help="a stack's name, or a path to a spec (with a subject: lab)")
     elif verb not in ("schema", "doctor"):
         part.add_argument("stack", metavar="STACK", help="a stack's name, or a path to a spec")
+
+
+def _options(verb: str, part: argparse.ArgumentParser) -> None:
+    """What a verb takes besides."""
     if verb == "plan":
         part.add_argument("--json", action="store_true", help="the whole plan, with the text of every file")
     elif verb == "policy":
