@@ -15,6 +15,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "plan": ("plan", "show what a spec makes: hosts, role runs, files"),
     "policy": ("policy", "judge a stack's plan by the policies, as a pull request does"),
     "explain": ("explain", "show everything about one host"),
+    "fabric": ("fabric", "show the switches and cables that a spec's fabric takes"),
     "schema": ("schema", "print the JSON Schema of specs"),
     "review": ("review", "show what a change does, for a pull request: hosts, files, impact, policies"),
     "doctor": ("doctor", "tell whether this machine can run the twin"),
@@ -71,6 +72,8 @@ def _options(verb: str, part: argparse.ArgumentParser) -> None:
         part.add_argument("--json", action="store_true", help="the report as JSON")
         part.add_argument("--base", metavar="REF", help="a git revision: judge also what changes since then")
         part.add_argument("--state", type=Path, metavar="FILE", help="`pulumi stack export`, for the age of secrets")
+    elif verb == "fabric":
+        part.add_argument("--json", action="store_true", help="the numbers, for programs")
     elif verb == "explain":
         part.add_argument("host", metavar="HOST", help="a host of the stack")
         part.add_argument("--files", action="store_true", help="with the text of every file")

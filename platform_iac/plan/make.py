@@ -25,8 +25,13 @@ def make(spec: Platform) -> Plan:
     Raises:
         PlanError: the parts of the spec do not fit each other.
     """
-    hosts = tuple(_hosts(spec))
-    context = Context(spec, hosts, wire(spec, hosts))
+    if homeless := [name for name, pool in spec.pools.items() if pool.site is None]:
+        raise PlanError(
+            f"pool `{homeless[0]}` has no site — add `sites`, and `site` and `addresses` to every pool; "
+            "without them only the fabric can be planned (`platform-iac fabric`)"
+        )
+    found = hosts(spec)
+    context = Context(spec, found, wire(spec, found))
     parts = [(module, name, chosen, module.plan(name, chosen, context)) for module, name, chosen in _chosen(spec)]
     secrets = {secret.name: secret for *_, part in parts for secret in part.secrets}
     return Plan(
@@ -47,7 +52,7 @@ def make(spec: Platform) -> Plan:
     )
 
 
-def wire(spec: Platform, hosts: tuple[Host, ...]) -> Fabric | None:
+def wire(spec: Platform, between: tuple[Host, ...]) -> Fabric | None:
     """Return the fabric between these hosts; None where the spec has none.
 
     Raises:
@@ -55,22 +60,28 @@ def wire(spec: Platform, hosts: tuple[Host, ...]) -> Fabric | None:
     """
     if spec.fabric is None:
         return None
-    wired: Fabric = kinds.find("fabric", spec.fabric.kind).wire(spec.fabric, spec, hosts)
+    wired: Fabric = kinds.find("fabric", spec.fabric.kind).wire(spec.fabric, spec, between)
     return wired
+
+
+def hosts(spec: Platform) -> tuple[Host, ...]:
+    """Return every host, in the order of the spec. Without a site it has no address and no domain."""
+    return tuple(_hosts(spec))
 
 
 def _hosts(spec: Platform) -> Iterator[Host]:
     for pool_name, pool in spec.pools.items():
-        domain = spec.sites[pool.site].domain
+        domain = f".{spec.sites[pool.site].domain}" if pool.site else ""
+        hardware = pool.resolved_hardware()
         for name, address in pool.addressed():
             yield Host(
                 name=name,
                 address=address,
-                fqdn=f"{name}.{domain}",
-                site=pool.site,
+                fqdn=f"{name}{domain}",
+                site=pool.site or "",
                 pool=pool_name,
                 duty=pool.duty,
-                hardware=pool.resolved_hardware(),
+                hardware=hardware,
             )
 
 

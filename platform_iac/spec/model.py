@@ -6,13 +6,13 @@ from functools import cached_property
 from ipaddress import IPv4Address
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 
 from platform_iac.spec.base import Model, setting
 from platform_iac.spec.hardware import Choice, Hardware, HardwareChoice
 from platform_iac.spec.hostlist import expand
 from platform_iac.spec.kindof import KindOf
-from platform_iac.spec.types import Hostlist, IPv4, Label, PublicKey, SafeText, SiteName, Uid, UserName
+from platform_iac.spec.types import Hostlist, IPv4, Label, PublicKey, SafeText, SiteName, Uid, UserName, wrong
 
 if TYPE_CHECKING:
     from platform_iac.spec.site import Site as AnySite
@@ -32,13 +32,13 @@ Duty = Literal["mirror", "controller", "login", "compute", "services", "storage"
 
 
 class Pool(Model):
-    """Hosts of one duty and one hardware at one site."""
+    """Hosts of one duty and one hardware at one site; without sites only the fabric can be planned."""
 
-    site: SiteName = setting(impact="replace", description="The site where the hosts are.")
+    site: SiteName | None = setting(None, impact="replace", description="The site where the hosts are.")
     duty: Duty = setting(impact="reimage", description="What the hosts are for; `manager` manages the fabric.")
     hosts: Hostlist = setting(impact="none", description="Host names in Slurm's short form: `gpu[001-031]`.")
-    addresses: IPv4 = setting(
-        impact="replace", description="Address of the first host; the others follow one by one, in order."
+    addresses: IPv4 | None = setting(
+        None, impact="replace", description="Address of the first host; the others follow one by one, in order."
     )
     hardware: HardwareChoice = setting(
         Choice(),
@@ -46,13 +46,24 @@ class Pool(Model):
         description="A machine of the catalog, or a map with what differs: `{like: dgx-h100, memory_gib: 1024}`.",
     )
 
+    @field_validator("site", "addresses")
+    @classmethod
+    def _placed(cls, value: str | None, info: ValidationInfo) -> str | None:
+        """Where the spec has sites, every pool is at one and has addresses there."""
+        if value is None and (info.context or {}).get("sites"):
+            what = (cls.model_fields[str(info.field_name)].description or "").rstrip(".")
+            raise wrong(f"this is missing — add it: {what}")
+        return value
+
     @cached_property
     def names(self) -> tuple[str, ...]:
         """Host names, in order."""
         return expand(self.hosts)
 
     def addressed(self) -> list[tuple[str, str]]:
-        """Return (name, address) of every host, in order."""
+        """Return (name, address) of every host, in order; addresses are empty where the pool names none."""
+        if self.addresses is None:
+            return [(name, "") for name in self.names]
         first = IPv4Address(self.addresses)
         return [(name, str(first + offset)) for offset, name in enumerate(self.names)]
 

@@ -92,8 +92,8 @@ def _networks(platform: Platform) -> Iterator[Problem]:
 def _inside(platform: Platform) -> Iterator[Problem]:
     """Every address is the site's to give. One report per pool."""
     for name, pool in platform.pools.items():
-        site = platform.sites.get(pool.site)
-        if site is None:
+        site = platform.sites.get(pool.site or "")
+        if site is None or pool.addresses is None:
             continue
         network = IPv4Network(site.network)
         first, last = _block(pool)
@@ -118,7 +118,7 @@ def _inside(platform: Platform) -> Iterator[Problem]:
 
 def _twice_addressed(platform: Platform) -> Iterator[Problem]:
     """No two hosts have one address: pools are blocks, so neighbours in order are enough to look at."""
-    blocks = sorted((*_block(pool), name) for name, pool in platform.pools.items())
+    blocks = sorted((*_block(pool), name) for name, pool in platform.pools.items() if pool.addresses is not None)
     if not blocks:
         return
     _, reach, holder = blocks[0]
@@ -162,7 +162,8 @@ def _team_names(platform: Platform) -> Iterator[Problem]:
 
 
 def _block(pool: Pool) -> tuple[int, int]:
-    first = int(IPv4Address(pool.addresses))
+    """First and last address of a pool that has any."""
+    first = int(IPv4Address(pool.addresses or ""))
     return first, first + len(pool.names) - 1
 
 

@@ -30,11 +30,17 @@ def path(stack: str) -> Path:
 
 def _lines(part: Any) -> Any:
     if isinstance(part, dict):
-        return {
-            key: found.split("\n") if key == "content" and isinstance(found, str) else _lines(found)
-            for key, found in part.items()
-        }
+        return {key: _entry(key, found) for key, found in part.items()}
     return [_lines(item) for item in part] if isinstance(part, list) else part
+
+
+def _entry(key: str, found: Any) -> Any:
+    """Texts line by line; of the many parts of a fabric, each on one line."""
+    if key == "content" and isinstance(found, str):
+        return found.split("\n")
+    if key in ("switches", "adapters", "cables"):
+        return [" ".join(f"{name}={value}" for name, value in sorted(one.items()) if value) for one in found]
+    return _lines(found)
 
 
 def write() -> None:

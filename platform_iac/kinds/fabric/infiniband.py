@@ -1,0 +1,104 @@
+"""Fabric `infiniband`: from rails, switch ports and scalable units to every switch, port and cable."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Annotated, Final, Literal
+
+from pydantic import AfterValidator, Field, WithJsonSchema
+
+from platform_iac.kinds.fabric import _guids, _nccl, _tree
+from platform_iac.kinds.fabric._tree import Tree
+from platform_iac.plan.model import Check, Part, Run
+from platform_iac.spec.base import setting
+from platform_iac.spec.types import Label, wrong
+
+if TYPE_CHECKING:
+    from platform_iac.fabric.model import Fabric
+    from platform_iac.plan.context import Context
+    from platform_iac.plan.model import Host
+    from platform_iac.spec.model import Platform
+
+_GUID = re.compile(r"[0-9a-f]{16}")
+PACKAGES: Final = ("ibverbs-providers", "ibverbs-utils", "infiniband-diags")
+"""The adapters' side of verbs, which NCCL loads, and the tools that tell what is on the fabric."""
+
+
+def _guid(text: str) -> str:
+    if _GUID.fullmatch(text) is None or not int(text, 16):
+        raise wrong(f"{text[:40]!r} is no GUID — write 16 digits 0-9 and a-f without 0x, as `ibstat` shows the port's")
+    return text
+
+
+Guid = Annotated[str, AfterValidator(_guid), WithJsonSchema({"type": "string", "pattern": f"^{_GUID.pattern}$"})]
+
+
+class Spec(Tree):
+    """InfiniBand between the hosts that run jobs."""
+
+    kind: Literal["infiniband"] = setting(impact="replace", description="InfiniBand.")
+    manager_cables: Annotated[int, Field(ge=0, le=64)] | None = setting(
+        None,
+        impact="drain",
+        description="Cables to the fabric's managers, which take node slots of the last unit; left out, one for each "
+        "port of the hosts with `duty: manager` and 4 at most, or 4 without such hosts.",
+    )
+    guids: dict[Label, tuple[Guid, ...]] = setting(
+        default_factory=dict, impact="reconfigure", description="Port GUIDs of hosts, in rail order."
+    )
+    switch_guids: dict[Label, Guid] = setting(
+        default_factory=dict, impact="reconfigure", description="GUIDs of switches, by their names in the plan."
+    )
+
+
+def wire(spec: Spec, platform: Platform, hosts: tuple[Host, ...]) -> Fabric:
+    """Return every switch, adapter and cable.
+
+    Raises:
+        PlanError: it cannot be cabled, or GUIDs do not fit it; with what to do.
+    """
+    wired = _tree.wire(
+        "infiniband",
+        spec,
+        platform,
+        hosts,
+        manager_cables=spec.manager_cables,
+        guids=spec.guids,
+        switch_guids=spec.switch_guids,
+    )
+    _guids.check(wired, spec.guids, spec.switch_guids)
+    return wired
+
+
+def _fabric(spec: Spec, context: Context) -> Fabric:
+    return context.fabric or wire(spec, context.spec, context.hosts)
+
+
+def plan(name: str, spec: Spec, context: Context) -> Part:  # noqa: ARG001  every kind is called alike
+    """Return the run `infiniband_node`: what jobs on the fabric's hosts find there."""
+    files = _nccl.settings(_fabric(spec, context))
+    return Part(
+        runs=(
+            Run(
+                name="infiniband_node",
+                role="infiniband_node",
+                hosts=tuple(files),
+                packages=PACKAGES,
+                host_files=files,
+                needs=("base",),
+            ),
+        )
+    )
+
+
+def checks(name: str, spec: Spec, context: Context) -> tuple[Check, ...]:  # noqa: ARG001
+    """Return what proves that every host's jobs are told its adapters, rail by rail."""
+    return tuple(
+        Check(
+            name=f"NCCL on {host} is told its adapters",
+            host=host,
+            argv=("cat", _nccl.PATH),
+            expect=rf"\A{re.escape(files[0].content)}\Z",
+        )
+        for host, files in _nccl.settings(_fabric(spec, context)).items()
+    )
