@@ -34,6 +34,68 @@ VERBS: dict[str, tuple[str, str]] = {
 CHECKED: tuple[str, ...] = ("storage",)
 """What `check SUBJECT` looks at on its own: each is a function `check_<subject>` in a module of that name."""
 
+Option = tuple[str, dict[str, Any]]
+
+_STACK: Option = ("stack", {"metavar": "STACK", "help": "a stack's name, or a path to a spec"})
+_LAB: Option = ("stack", {"nargs": "?", "default": "lab", "metavar": "STACK", "help": "the stack (default: lab)"})
+_TO: tuple[Option, ...] = (
+    ("--to", {"required": True, "metavar": "STACK", "help": "the stack of the environment"}),
+    ("--key", {"type": Path, "required": True, "metavar": "FILE", "help": "the SSH key that signs the evidence"}),
+)
+
+
+def _json(what: str) -> Option:
+    return ("--json", {"action": "store_true", "help": what})
+
+
+OPTIONS: dict[str, tuple[Option, ...]] = {
+    "plan": (_STACK, _json("the whole plan, with the text of every file")),
+    "policy": (
+        _STACK,
+        _json("the report as JSON"),
+        ("--base", {"metavar": "REF", "help": "a git revision: judge also what changes since then"}),
+        ("--state", {"type": Path, "metavar": "FILE", "help": "`pulumi stack export`, for the age of secrets"}),
+    ),
+    "explain": (
+        _STACK,
+        ("host", {"metavar": "HOST", "help": "a host of the stack"}),
+        ("--files", {"action": "store_true", "help": "with the text of every file"}),
+    ),
+    "fabric": (_STACK, _json("the numbers, for programs")),
+    "schema": (),
+    "review": (
+        _STACK,
+        ("--base", {"required": True, "metavar": "REF", "help": "the commit that the change is for: origin/main"}),
+        ("--out", {"type": Path, "metavar": "DIR", "help": "write review.md and review.sarif there"}),
+        ("--junit", {"type": Path, "metavar": "FILE", "help": "the twin's proof: a JUnit report of its tests"}),
+    ),
+    "doctor": (),
+    "artifacts": (_STACK, ("--list", {"action": "store_true", "help": "only list what the stack installs"})),
+    "up": (_LAB,),
+    "down": (_LAB,),
+    "check": (
+        ("subject", {"nargs": "?", "choices": CHECKED, "help": "only this, measured; left out, every check"}),
+        ("stack", {"metavar": "STACK", "help": "a stack's name, or a path to a spec (with a subject: lab)"}),
+    ),
+    "drift": (
+        _STACK,
+        _json("as JSON: by host and thing"),
+        ("--sarif", {"type": Path, "metavar": "FILE", "help": "also write SARIF there"}),
+    ),
+    "promote": (*_TO, ("--rollback", {"action": "store_true", "help": "return to the former good release"})),
+    "approve": _TO,
+    "ssh": (
+        ("host", {"metavar": "HOST", "help": "a host of the stack"}),
+        ("--stack", {"default": "lab", "help": "the stack's name or a path to its spec (default: lab)"}),
+        ("command", {"nargs": argparse.REMAINDER, "metavar": "COMMAND", "help": "what to run there"}),
+    ),
+    "ansible": (
+        _STACK,
+        ("directory", {"type": Path, "metavar": "DIR", "help": "where to write; it may hold an earlier export"}),
+    ),
+}
+"""What each verb takes; one that is not here takes a stack."""
+
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of all verbs."""
@@ -41,55 +103,9 @@ def parser() -> argparse.ArgumentParser:
     verbs = top.add_subparsers(dest="verb", required=True, metavar="VERB")
     for verb, (_, help_text) in VERBS.items():
         part = verbs.add_parser(verb, help=help_text, description=help_text.capitalize() + ".")
-        _about(verb, part)
-        _options(verb, part)
+        for name, how in OPTIONS.get(verb, (_STACK,)):
+            part.add_argument(name, **how)
     return top
-
-
-def _about(verb: str, part: argparse.ArgumentParser) -> None:
-    """What a verb is about: a stack, mostly."""
-    if verb == "ssh":
-        part.add_argument("host", metavar="HOST", help="a host of the stack")
-        part.add_argument("--stack", default="lab", help="the stack's name or a path to its spec (default: lab)")
-        part.add_argument("command", nargs=argparse.REMAINDER, metavar="COMMAND", help="what to run there")
-    elif verb in ("promote", "approve"):
-        part.add_argument("--to", required=True, metavar="STACK", help="the stack of the environment")
-        part.add_argument("--key", type=Path, required=True, metavar="FILE", help="the SSH key that signs the evidence")
-    elif verb in ("up", "down"):
-        part.add_argument("stack", nargs="?", default="lab", metavar="STACK", help="the stack (default: lab)")
-    elif verb == "check":
-        part.add_argument("subject", nargs="?", choices=CHECKED, help="only this, measured; left out, every check")
-        part.add_argument("stack", metavar="STACK", help="a stack's name, or a path to a spec (with a subject: lab)")
-    elif verb not in ("schema", "doctor"):
-        part.add_argument("stack", metavar="STACK", help="a stack's name, or a path to a spec")
-
-
-def _options(verb: str, part: argparse.ArgumentParser) -> None:
-    """What a verb takes besides."""
-    if verb == "plan":
-        part.add_argument("--json", action="store_true", help="the whole plan, with the text of every file")
-    elif verb == "policy":
-        part.add_argument("--json", action="store_true", help="the report as JSON")
-        part.add_argument("--base", metavar="REF", help="a git revision: judge also what changes since then")
-        part.add_argument("--state", type=Path, metavar="FILE", help="`pulumi stack export`, for the age of secrets")
-    elif verb == "fabric":
-        part.add_argument("--json", action="store_true", help="the numbers, for programs")
-    elif verb == "explain":
-        part.add_argument("host", metavar="HOST", help="a host of the stack")
-        part.add_argument("--files", action="store_true", help="with the text of every file")
-    elif verb == "promote":
-        part.add_argument("--rollback", action="store_true", help="return to the former good release")
-    elif verb == "drift":
-        part.add_argument("--json", action="store_true", help="as JSON: by host and thing")
-        part.add_argument("--sarif", type=Path, metavar="FILE", help="also write SARIF there")
-    elif verb == "review":
-        part.add_argument("--base", required=True, metavar="REF", help="the commit that the change is for: origin/main")
-        part.add_argument("--out", type=Path, metavar="DIR", help="write review.md and review.sarif there")
-        part.add_argument("--junit", type=Path, metavar="FILE", help="the twin's proof: a JUnit report of its tests")
-    elif verb == "artifacts":
-        part.add_argument("--list", action="store_true", help="only list what the stack installs")
-    elif verb == "ansible":
-        part.add_argument("directory", type=Path, metavar="DIR", help="where to write; it may hold an earlier export")
 
 
 def run(arguments: list[str]) -> int:
