@@ -12,6 +12,8 @@ from policies.parse import modes
 from policies.values import UnjudgedError, View
 
 ROLE: Final = "platform:ansible:Role"
+NO_HOST: Final = "no host"
+"""What stands for the hosts of a role that has none."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ class Target:
             own = tuple(_file(path, each) for path, each in host.entries("files").items())
             equal.setdefault(own, []).append(name)
         if not equal:
-            return (("no host", common),)
+            return ((NO_HOST, common),)
         return tuple((compress(names), {**common, **{file.path: file for file in own}}) for own, names in equal.items())
 
     @property

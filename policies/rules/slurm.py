@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections import defaultdict
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from platform_iac.spec.hostlist import HostlistError, expand
+from policies.mounts import network_mounts
 from policies.parse import lines
 from policies.rule import Rule
+from policies.target import NO_HOST
 from policies.values import UnjudgedError
 
 if TYPE_CHECKING:
@@ -18,7 +21,6 @@ if TYPE_CHECKING:
 CONF = "/etc/slurm/slurm.conf"
 CGROUP = "/etc/slurm/cgroup.conf"
 KEY = "/etc/munge/munge.key"
-LOCAL = ("/var/lib/slurm", "/var/spool", "/var/tmp", "/tmp", "/run", "/dev", "/root")  # noqa: S108  compared, never written
 
 
 def _pairs(target: Target, path: str) -> Iterator[tuple[str, dict[str, str], list[dict[str, str]]]]:
@@ -125,16 +127,27 @@ def _munge_age(target: Target, context: Context) -> Iterator[str]:
 
 
 def _state(stack: Stack, context: Context) -> Iterator[str]:
-    """Two controllers, one state: on a path that is no disk of their own, and that something mounts."""
-    del context
+    """Two controllers, one state: below a path that the plan mounts on each, or that the stack says is mounted."""
+    mounted = _mounted(stack)
     for target in stack.roles("slurm_controller"):
         for hosts, settings, entries in _pairs(target, CONF):
             controllers = [entry for entry in entries if "slurmctldhost" in entry]
             if len(controllers) < 2 and not settings.get("backupcontroller") and len(target.hosts) < 2:
                 continue
-            path = settings.get("statesavelocation", "/var/spool").rstrip("/") + "/"
-            if any(path.startswith(f"{local}/") for local in LOCAL):
-                yield f"{hosts}: StateSaveLocation={path[:-1]} is on each controller's own disk"
+            path = settings.get("statesavelocation", "/var/spool").rstrip("/")
+            shared = [*context.settings["mounted"], *(set.intersection(*(mounted[host] for host in target.hosts)))]
+            if not any(where.strip("/") and f"{path}/".startswith(f"{where.rstrip('/')}/") for where in shared):
+                yield f"{hosts}: StateSaveLocation={path} is on nothing that is mounted on both controllers"
+
+
+def _mounted(stack: Stack) -> defaultdict[str, set[str]]:
+    """Where each host mounts a file system that others see too: NFS by mount units and fstab, CephFS by services."""
+    found: defaultdict[str, set[str]] = defaultdict(set)
+    for target in stack.roles():
+        for place in network_mounts(target):
+            for host in expand(place.hosts) if place.hosts != NO_HOST else ():
+                found[host].add(place.where)
+    return found
 
 
 def _credentials(target: Target, context: Context) -> Iterator[str]:
@@ -290,8 +303,9 @@ RULES = (
     Rule(
         id="slurm-shared-state",
         why="A second controller that does not see the first one's state kills its jobs when it takes over.",
-        do="Set `scheduler.state_directory` to a path on shared storage.",
+        do="Set `scheduler.state_directory` to shared storage; name in `mounted` what the site mounts itself.",
         reference="slurm.conf(5) StateSaveLocation",
+        settings={"mounted": []},
         whole=_state,
     ),
     Rule(

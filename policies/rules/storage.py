@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
+from policies.mounts import network_mounts
 from policies.parse import exports, lines
 from policies.rule import Rule
 
@@ -78,30 +79,10 @@ def _squash(target: Target, context: Context) -> Iterator[str]:
                 yield f"{hosts}: {block.settings.get('path', 'an export')}: root of {client} is root here"
 
 
-def _mounts(target: Target) -> Iterator[tuple[str, str, dict[str, str]]]:
-    """Yield (hosts, where, options) of every NFS mount: units and fstab."""
-    for hosts, files in target.groups:
-        for path, file in files.items():
-            if path.endswith(".mount"):
-                found = {each.name: each.value for each in lines.sections(file.content) if each.section == "mount"}
-                if found.get("type", "").lower().startswith("nfs"):
-                    yield hosts, found.get("where", path), _words(found.get("options", ""))
-            elif path == "/etc/fstab":
-                for line in file.content.splitlines():
-                    words = line.split()
-                    if len(words) > 3 and not line.strip().startswith("#") and words[2].lower().startswith("nfs"):
-                        yield hosts, words[1], _words(words[3])
-
-
-def _words(options: str) -> dict[str, str]:
-    """Mount options by name; the last of each counts, and one of a pair takes the other away."""
-    found: dict[str, str] = {}
-    pairs = {"hard": "soft", "soft": "hard", "suid": "nosuid", "nosuid": "suid", "dev": "nodev", "nodev": "dev"}
-    for word in options.lower().split(","):
-        name, _, value = word.strip().partition("=")
-        found.pop(pairs.get(name, ""), None)
-        found[{"nfsvers": "vers", "rdma": "proto"}.get(name, name)] = "rdma" if name == "rdma" else value
-    return found
+def _mounts(target: Target) -> Iterator[tuple[str, str, Mapping[str, str]]]:
+    for found in network_mounts(target):
+        if found.type.startswith("nfs"):
+            yield found.hosts, found.where, found.options
 
 
 def _rdma(target: Target, context: Context) -> Iterator[str]:

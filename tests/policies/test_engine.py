@@ -9,10 +9,18 @@ import pytest
 
 from bench.specs import KEY
 from platform_iac.spec.load import STACKS
+from tests.provider.project import Project
 from tests.twin.stack import TOP, Done, Stack
 
 pytestmark = pytest.mark.engine
 
+LATE = """\
+import pulumi
+from platform_iac.components.resources import Key, Role
+late = Key("late", length=16).value
+files = {"/etc/ssh/sshd_config.d/10-platform.conf": {"content": pulumi.Output.concat("PermitRootLogin ", late)}}
+Role("base", {"role": "base", "files": files, "hosts": {"h1": {"address": "192.0.2.1"}}, "secrets": {}})
+"""
 TWO_CONTROLLERS = """
 pools:
   ctl: {hosts: "ctl[01-02]"}
@@ -57,3 +65,12 @@ def test_a_preview_judges_each_resource_and_the_whole_stack(stack: Stack) -> Non
     apart = preview(stack, TWO_CONTROLLERS)
     assert apart.rc != 0
     assert "mandatory slurm-shared-state: stack: ctl[01-02]: StateSaveLocation=/var/spool/slurm" in apart.output
+
+
+def test_a_mandatory_rule_that_could_not_judge_refuses_the_preview(tmp_path: Path) -> None:
+    project = Project(tmp_path)
+    project.make()
+    (tmp_path / "__main__.py").write_text(LATE)
+    said = project.run("preview", "--stack", "test", "--policy-pack", str(TOP / "policies"), fails=True)
+    assert "mandatory hosts-sshd-root: base: could not judge" in said
+    assert "preview failed" in said
