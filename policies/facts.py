@@ -31,11 +31,8 @@ class Facts:
     `today` is a date (ISO 8601), so that the same input gives the same verdict.
     """
 
-    platform: str = ""
-    environment: str = ""
     memory_mib: Mapping[str, int] = field(default_factory=dict)
     teams: tuple[str, ...] | None = None
-    stateful: tuple[str, ...] | None = None
     touched: Touched | None = None
     untold: str = ""
     """Why what changes cannot be told, where a spec before was asked for and cannot be read."""
@@ -59,8 +56,6 @@ class Facts:
 def of(spec: Platform, plan: Plan) -> Facts:
     """Return what the spec says."""
     return Facts(
-        platform=plan.name,
-        environment=plan.environment,
         memory_mib={host.name: host.hardware.memory_gib * 1024 for host in plan.hosts},
         teams=tuple(sorted(spec.teams)),
         missing="",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from functools import cmp_to_key
 from itertools import zip_longest
 from typing import Any
 
@@ -14,9 +13,6 @@ def compare(one: str, other: str) -> int:
         if (found := _part(mine, theirs)) != 0:
             return found
     return 0
-
-
-key = cmp_to_key(compare)
 
 
 def _parts(version: str) -> tuple[str, str, str]:

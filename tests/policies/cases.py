@@ -49,9 +49,8 @@ class Case:
             facts["approvals"] = tuple(Approval(**each) for each in facts["approvals"])
         if "touched" in facts:
             facts["touched"] = _touched(facts["touched"])
-        for name in ("teams", "stateful"):
-            if name in facts:
-                facts[name] = tuple(facts[name])
+        if "teams" in facts:
+            facts["teams"] = tuple(facts["teams"])
         targets = [target(each) for each in self.data.get("resources", [])]
         return judge(targets, (rule,), config.read(settings, rules, "case"), Facts(**facts))
 
