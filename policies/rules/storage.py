@@ -19,7 +19,9 @@ EXPORTS = ("/etc/exports", "/etc/exports.d/")
 GANESHA = "/etc/ganesha/"
 NFS_CONF = ("/etc/nfs.conf", "/etc/nfs.conf.d/")
 CEPH = ("/etc/ceph/ceph.conf", "/etc/ceph/ceph.conf.d/")
-NO_SQUASH = frozenset({"no_root_squash", "norootsquash", "none", "no", "noidsquash", "no_all_squash_root"})
+NO_SQUASH = frozenset({"no_root_squash", "none", "noidsquash"})
+"""Words of Ganesha's `Squash` by which root stays root (ganesha-export-config(8))."""
+
 LUSTRE = "aws:fsx/lustreFileSystem:LustreFileSystem"
 STATEFUL = {
     "postgresql": "PostgreSQL's databases",
