@@ -18,6 +18,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "fabric": ("fabric", "show the switches and cables that a spec's fabric takes"),
     "schema": ("schema", "print the JSON Schema of specs"),
     "review": ("review", "show what a change does, for a pull request: hosts, files, impact, policies"),
+    "cabling": ("cabling", "write what people lay a fabric's cables by: lists, labels, a page, exports"),
     "doctor": ("doctor", "tell whether this machine can run the twin"),
     "artifacts": ("artifacts", "build the packages that a stack's hosts install, as a mirror's content"),
     "up": ("up", "bring a stack up, check it and run its training job"),
@@ -31,7 +32,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "ansible": ("ansible", "write inventory, variables and playbook for plain ansible-playbook"),
 }
 
-CHECKED: tuple[str, ...] = ("storage",)
+CHECKED: tuple[str, ...] = ("fabric", "storage")
 """What `check SUBJECT` looks at on its own: each is a function `check_<subject>` in a module of that name."""
 
 Option = tuple[str, dict[str, Any]]
@@ -69,6 +70,10 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
         ("--out", {"type": Path, "metavar": "DIR", "help": "write review.md and review.sarif there"}),
         ("--junit", {"type": Path, "metavar": "FILE", "help": "the twin's proof: a JUnit report of its tests"}),
     ),
+    "cabling": (
+        _STACK,
+        ("--out", {"type": Path, "required": True, "metavar": "DIR", "help": "where; it may hold an earlier one"}),
+    ),
     "doctor": (),
     "artifacts": (_STACK, ("--list", {"action": "store_true", "help": "only list what the stack installs"})),
     "up": (_LAB,),
@@ -76,6 +81,9 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
     "check": (
         ("subject", {"nargs": "?", "choices": CHECKED, "help": "only this, measured; left out, every check"}),
         ("stack", {"metavar": "STACK", "help": "a stack's name, or a path to a spec (with a subject: lab)"}),
+        ("--discovery", {"metavar": "FILE", "help": "fabric: what ibnetdiscover printed (`-`: standard input)"}),
+        ("--simulated", {"action": "store_true", "help": "fabric: FILE is of ibsim, which knows no rate over HDR"}),
+        _json("fabric: the findings as JSON"),
     ),
     "drift": (
         _STACK,
@@ -126,6 +134,10 @@ def _subject(values: dict[str, Any]) -> str:
     subject = values.pop("subject")
     if subject is None and values["stack"] in CHECKED:
         subject, values["stack"] = values["stack"], "lab"
+    if subject != "fabric":
+        for option in ("discovery", "simulated", "json"):
+            if values.pop(option):
+                raise CommandError(f"--{option} is for `check fabric` — leave it out")
     return f"check_{subject}" if subject else "check"
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from platform_iac.commands.door import ssh_config
-from platform_iac.commands.errors import CommandError
+from platform_iac.commands.folder import own
 from platform_iac.plan.export import named, value
 from platform_iac.plan.make import make
 from platform_iac.plan.render import ROLES
@@ -23,7 +23,6 @@ from platform_iac.spec.load import load
 if TYPE_CHECKING:
     from platform_iac.plan.model import Plan, Run
 
-MARK = "made-by-platform-iac"
 TEMPLATE = re.compile(r"\{[{%#]")
 
 
@@ -44,12 +43,9 @@ def export(plan: Plan, directory: Path, configs: dict[str, Path]) -> None:
     Raises:
         CommandError: the directory holds something else.
     """
-    if directory.exists() and any(directory.iterdir()) and not (directory / MARK).exists():
-        raise CommandError(f"{directory} holds something else — name a new or empty directory")
-    if directory.exists():
-        shutil.rmtree(directory / "runs", ignore_errors=True)
-    (directory / "runs").mkdir(parents=True)
-    (directory / MARK).touch()
+    own(directory)
+    shutil.rmtree(directory / "runs", ignore_errors=True)
+    (directory / "runs").mkdir()
     (directory / "ansible.cfg").write_text(_config(configs))
     _write(directory / "inventory.json", _inventory(plan, configs))
     _write(directory / "site.yml", [_play(run) for run in plan.runs])
