@@ -10,7 +10,7 @@ import time
 
 from bench.figure import line
 
-PARTS = ("plan", "policies", "preview", "converge", "drift", "scale")
+PARTS = ("plan", "fabric", "policies", "preview", "converge", "drift", "scale")
 
 
 def main() -> int:
@@ -26,7 +26,7 @@ def main() -> int:
     for part in chosen:
         try:
             for figure in importlib.import_module(f"bench.{part}").figures():
-                print(line(figure), flush=True)
+                print(figure if isinstance(figure, str) else line(figure), flush=True)
         except AssertionError as error:
             print(f"{part}: not measured\n{str(error)[-2000:]}", file=sys.stderr, flush=True)
             failed = True
