@@ -62,7 +62,11 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
         ("host", {"metavar": "HOST", "help": "a host of the stack"}),
         ("--files", {"action": "store_true", "help": "with the text of every file"}),
     ),
-    "fabric": (_STACK, _json("the numbers, for programs")),
+    "fabric": (
+        _STACK,
+        _json("the numbers, for programs"),
+        ("--labels", {"action": "store_true", "help": "the hosts' places as labels for Kubernetes, as JSON"}),
+    ),
     "schema": (),
     "review": (
         _STACK,

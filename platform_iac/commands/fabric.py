@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from platform_iac.commands import layout
 from platform_iac.commands.errors import CommandError
+from platform_iac.fabric import labels as topology
 from platform_iac.plan.make import hosts, wire
 from platform_iac.spec.load import load
 
@@ -22,12 +23,15 @@ CABLES = {
 }
 
 
-def fabric(stack: str, *, json: bool) -> int:
-    """Print the numbers of a spec's fabric; the spec needs no more than `fabric` and a pool."""
+def fabric(stack: str, *, json: bool, labels: bool) -> int:
+    """Print the numbers of a spec's fabric, or its hosts' labels; the spec needs no more than `fabric` and a pool."""
     spec = load(stack)
     wired = wire(spec, hosts(spec))
     if wired is None:
         raise CommandError(f"{spec.name} has no fabric — add `fabric: {{kind: infiniband}}` to its spec")
+    if labels:
+        print(jsons.dumps({"levels": topology.levels(wired), "hosts": topology.labels(wired)}, indent=2))
+        return 0
     print(jsons.dumps(numbers(wired), indent=2) + "\n" if json else summary(spec.name, wired), end="")
     return 0
 

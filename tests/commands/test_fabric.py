@@ -82,3 +82,12 @@ def test_what_needs_hosts_is_told_that_a_spec_without_sites_has_none(
         monkeypatch.setattr("sys.argv", ["platform-iac", verb, written(tmp_path)])
         assert cli.main() == 2
         assert capsys.readouterr().err.startswith("pool `gpu` has no site — add `sites`")
+
+
+def test_kubernetes_gets_the_place_of_every_host(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["fabric", written(tmp_path, 63), "--labels"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["levels"][-1] == "kubernetes.io/hostname"
+    assert len(found["hosts"]) == 63
+    assert found["hosts"]["gpu0033"]["network.topology.nvidia.com/leaf"] == "leaf-02-1"
+    assert found["hosts"]["gpu0033"]["topology.platform-iac/unit"] == "unit-02"
