@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from platform_iac.checks import run
-from platform_iac.commands import drift, table
+from platform_iac.commands import drift, policy, table
 from platform_iac.commands.check import reach
 from platform_iac.commands.errors import FAILED, CommandError
 from platform_iac.commands.pulumi import TOP, captured, pulumi, select
@@ -28,6 +28,7 @@ from platform_iac.spec.load import load
 if TYPE_CHECKING:
     from platform_iac.promotion.evidence import Action, Entry
     from platform_iac.spec.model import Platform
+    from policies.judge import Report
 
 LOG = Path("evidence/log.jsonl")
 SIGNERS = Path("evidence/allowed_signers")
@@ -40,14 +41,16 @@ def promote(*, to: str, key: Path, rollback: bool) -> int:
     if rollback:
         return _rollback(to, key, who, entries)
     new = release.digest(TOP)
-    refusals = list(_refusals(to, spec, entries, new, who))
+    judged = policy.of(to, base=_running(entries, to))
+    refusals = [*_broken(judged), *_refusals(to, spec, entries, new, who)]
     if refusals:
         print(f"{to}: release {new} is refused; nothing was touched")
         print("".join(f"  {refusal}\n" for refusal in refusals), end="")
         return FAILED
     print(f"{to}: release {new}, every gate is open", flush=True)
     commit = git(TOP, "rev-parse", "HEAD")
-    entry = replace(_entry("promote", to, new, commit, who), preview=_preview(to))
+    said = {"rules": judged.judged, "remarks": len(judged.verdicts), "refused": 0}
+    entry = replace(_entry("promote", to, new, commit, who), preview=_preview(to), policies=said)
     return _record(_applied(entry, TOP), key)
 
 
@@ -57,6 +60,18 @@ def approve(*, to: str, key: Path) -> int:
     _log()
     new, who = release.digest(TOP), _who(key)
     return _record(_entry("approve", to, new, git(TOP, "rev-parse", "HEAD"), who), key)
+
+
+def _running(entries: tuple[Entry, ...], stack: str) -> str | None:
+    """Return the commit that runs in a stack: what a change there is a change of."""
+    there = [entry for entry in entries if entry.stack == stack and entry.action != "approve" and entry.passed]
+    return there[-1].commit if there else None
+
+
+def _broken(judged: Report) -> Iterator[str]:
+    for verdict in judged.verdicts:
+        if verdict.refuses:
+            yield f"policy {verdict.rule.id}: {verdict.where}: {verdict.message} — {verdict.rule.do}"
 
 
 def _refusals(to: str, spec: Platform, entries: tuple[Entry, ...], new: str, who: str) -> Iterator[str]:

@@ -169,6 +169,7 @@ def test_a_good_release_goes_through_both(repository: Repository) -> None:
     ]
     assert len({entry["release"] for entry in repository.entries}) == 1
     assert repository.entries[2]["checks"]["passed"] > 0  # type: ignore[index]
+    assert repository.entries[2]["policies"]["rules"] > 40  # type: ignore[index]
     assert "alice" in repository.ssh(repository.production, "getent passwd alice")
     repository.commit("evidence of the first release")
 
