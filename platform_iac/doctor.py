@@ -12,7 +12,7 @@ import platform
 import shutil
 import sys
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 PYTHON = (3, 11)
@@ -35,6 +35,8 @@ COMMANDS = {
     "nsenter": "util-linux",
     "curl": "curl",
 }
+# Only machines with a kernel of their own need them: a spec with `guests`, and the tests.
+GUEST_COMMANDS = {"qemu-system-x86_64": "qemu-system-x86", "qemu-img": "qemu-utils"}
 
 # <linux/sched.h>: mount, cgroup, UTS, IPC, PID and network namespaces, which systemd-nspawn makes for each machine.
 NAMESPACES = {
@@ -87,6 +89,7 @@ class Machine:
     cgroup_writable: bool
     inotify_instances: int
     missing: dict[str, str]
+    missing_for_guests: dict[str, str] = field(default_factory=dict)
 
 
 def read() -> Machine:
@@ -109,7 +112,8 @@ def read() -> Machine:
         cgroup_version=version,
         cgroup_writable=writable,
         inotify_instances=_number(Path("/proc/sys/fs/inotify/max_user_instances")),
-        missing={command: package for command, package in COMMANDS.items() if shutil.which(command) is None},
+        missing=_absent(COMMANDS),
+        missing_for_guests=_absent(GUEST_COMMANDS),
     )
 
 
@@ -150,6 +154,12 @@ def examine(machine: Machine, *, before_setup: bool = False) -> list[Finding]:
         packages = " ".join(sorted(set(machine.missing.values())))
         remedy = f"run tools/setup, or: apt-get install {packages}"
         found.append(Finding(f"not installed: {', '.join(machine.missing)}", remedy))
+    if machine.missing_for_guests and not before_setup:
+        what = (
+            f"not installed: {', '.join(machine.missing_for_guests)}, which only specs with `guests` and the tests need"
+        )
+        packages = " ".join(machine.missing_for_guests.values())
+        found.append(Finding(what, f"apt-get install {packages}", warning=True))
     return found
 
 
@@ -181,6 +191,11 @@ def _cgroup_findings(machine: Machine) -> list[Finding]:
     if machine.cgroup_version == 2:
         return [Finding("cgroup version 2: the twin was only run on version 1", "tell us how it went", warning=True)]
     return []
+
+
+def _absent(commands: dict[str, str]) -> dict[str, str]:
+    """The commands that are not on PATH, with the packages that have them."""
+    return {command: package for command, package in commands.items() if shutil.which(command) is None}
 
 
 def _home(variable: str, fallback: str) -> Path:

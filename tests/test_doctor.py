@@ -3,11 +3,13 @@ from __future__ import annotations
 import ast
 import dataclasses
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from platform_iac import doctor
+from platform_iac.lab import guest
 
 FIT = doctor.Machine(
     system="Linux",
@@ -110,3 +112,14 @@ def test_the_doctor_needs_nothing_but_the_standard_library() -> None:
     names = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
     names |= {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
     assert {name.partition(".")[0] for name in names} <= sys.stdlib_module_names
+
+
+def test_what_only_guests_need_is_a_warning() -> None:
+    (finding,) = doctor.examine(replace(FIT, missing_for_guests={"qemu-img": "qemu-utils"}))
+    assert finding.warning
+    assert "qemu-img" in finding.what
+    assert finding.remedy == "apt-get install qemu-utils"
+
+
+def test_the_doctor_knows_all_that_guests_need() -> None:
+    assert doctor.GUEST_COMMANDS == guest.COMMANDS

@@ -9,6 +9,7 @@ from platform_iac.commands import table
 from platform_iac.commands.check import reach
 from platform_iac.commands.errors import FAILED
 from platform_iac.commands.pulumi import EngineError, pulumi, select
+from platform_iac.lab import guest
 from platform_iac.plan.make import make
 from platform_iac.spec.load import load
 
@@ -17,7 +18,7 @@ def up(stack: str) -> int:
     """Bring the stack up, check it, run its training job; 0 when all of it holds, 1 when a check fails.
 
     Raises:
-        EngineError: `pulumi up` did not finish.
+        EngineError: `pulumi up` did not finish, or this machine lacks what the stack's guests need.
     """
     started = time.monotonic()
 
@@ -25,6 +26,8 @@ def up(stack: str) -> int:
         print(f"[{time.monotonic() - started:4.0f} s] {line}", flush=True)
 
     plan = make(load(stack))
+    if any(site.settings.get("guests") for site in plan.sites) and (why := guest.lacking()):
+        raise EngineError(f"{why}; nothing was changed")
     select(stack)
     say(f"pulumi up: {len(plan.hosts)} hosts, {len(plan.runs)} role runs")
     if pulumi("up", "--yes", "--skip-preview", "--stack", stack) != 0:

@@ -11,7 +11,9 @@ from platform_iac.components.resources import Machine, Mirror, Network
 from platform_iac.lab.paths import lab_of
 
 if TYPE_CHECKING:
-    from platform_iac.plan.model import Plan, Site
+    from typing import Any
+
+    from platform_iac.plan.model import Host, Plan, Site
 
 MIRROR_ROOT = "/srv/mirror"
 
@@ -49,6 +51,7 @@ class Lab(pulumi.ComponentResource):
                     "cidr": site.settings["network"],
                     "domain": site.settings["domain"],
                     "binds": {MIRROR_ROOT: mirror.path} if host.duty == "mirror" else {},
+                    **body(site, host),
                 },
                 opts=inside,
             )
@@ -61,3 +64,12 @@ class Lab(pulumi.ComponentResource):
             deleted_with=network,
         )
         self.register_outputs({"machines": len(machines)})
+
+
+def body(site: Site, host: Host) -> dict[str, Any]:
+    """What a machine's inputs say of a guest: its memory and drives. Nothing for an ordinary machine."""
+    guests = site.settings["guests"]
+    if guests is None or host.pool not in guests["pools"]:
+        return {}
+    drives = [guests["drive_mib"]] * host.hardware.data_drives
+    return {"guest": {"memoryMib": guests["memory_mib"], "drivesMib": drives}}

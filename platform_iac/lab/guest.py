@@ -52,6 +52,12 @@ def missing() -> dict[str, str]:
     return {command: package for command, package in COMMANDS.items() if shutil.which(command) is None}
 
 
+def lacking() -> str:
+    """Say what is missing for guests and what to do; nothing where all is there."""
+    absent = missing()
+    return f"guests need {', '.join(absent)} — apt-get install {' '.join(absent.values())}" if absent else ""
+
+
 def accelerated() -> bool:
     """Tell whether the processor itself can run guests.
 
@@ -68,8 +74,8 @@ def prepare(net: Network, made: Machine, folder: Path) -> str:
     Raises:
         LabError: QEMU is not installed.
     """
-    if lacking := missing():
-        raise LabError(f"guests need {', '.join(lacking)} — apt-get install {' '.join(lacking.values())}")
+    if why := lacking():
+        raise LabError(why)
     image, body = Path(made.image), made.guest or Guest()
     root = folder / "identity"
     for path in _FOLDERS:

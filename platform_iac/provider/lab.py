@@ -6,18 +6,19 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from platform_iac.lab import image, machine, mirror, network, whole
+from platform_iac.lab import guest, guest_image, image, machine, mirror, network, whole
+from platform_iac.lab.guest import Guest
 from platform_iac.lab.machine import Bind
 from platform_iac.lab.paths import LabError
 from platform_iac.provider.drift import connections
-from platform_iac.provider.handlers import Change, Diff, HandlerError
+from platform_iac.provider.handlers import Change, Diff, Failure, HandlerError
 from platform_iac.provider.runner import private
 from platform_iac.provider.values import UNKNOWN
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from platform_iac.provider.handlers import Context, Failure, Values
+    from platform_iac.provider.handlers import Context, Values
 
 
 class _Part(ABC):
@@ -136,12 +137,22 @@ class Network(_Part):
 
 
 class Machine(_Part):
-    """Inputs `lab`, `name`, `address`, `cidr`, `domain`, `binds`; outputs `hostKey` and `instance`."""
+    """Inputs `lab`, `name`, `address`, `cidr`, `domain`, `binds`, `guest`; outputs `hostKey` and `instance`.
+
+    `guest` (`memoryMib`, `drivesMib`) is there for a machine with a kernel of its own.
+    """
 
     token = "platform:lab:Machine"  # noqa: S105
-    inputs = ("lab", "name", "address", "cidr", "domain", "binds")
+    inputs = ("lab", "name", "address", "cidr", "domain", "binds", "guest")
     replacing = frozenset(inputs)
     made = ("hostKey", "instance")
+
+    def check(self, olds: Values, news: Values) -> tuple[Values, list[Failure]]:
+        """Refuse a guest where QEMU is not installed, before anything is made."""
+        news, failures = super().check(olds, news)
+        if news.get("guest") and (why := guest.lacking()):
+            failures.append(Failure("guest", why))
+        return news, failures
 
     def name(self, inputs: Values) -> str:
         """`<lab>/<machine>`."""
@@ -151,7 +162,7 @@ class Machine(_Part):
         """Boot the machine; one that is off is started with the disk it had."""
         binds = tuple(Bind(source=source, target=target) for target, source in sorted(inputs["binds"].items()))
         base = _image(inputs, ctx)
-        made = machine.create(inputs["lab"], inputs["name"], inputs["address"], base, binds)
+        made = machine.create(inputs["lab"], inputs["name"], inputs["address"], base, binds, body=_body(inputs))
         return {"hostKey": made.host_key, "instance": made.instance}
 
     def read(self, id: str, inputs: Values, outputs: Values, ctx: Context) -> tuple[Values, Values] | None:
@@ -171,7 +182,15 @@ def _image(inputs: Values, ctx: Context) -> Path:
     """The image of a machine that is there already is the one it began with; a new one gets the newest."""
     if machine.status(inputs["lab"], inputs["name"]) != "absent":
         return Path(machine.load(inputs["lab"], inputs["name"]).image)
-    return image.ensure(lambda line: ctx.log("info", line))
+    ensure = guest_image.ensure if inputs.get("guest") else image.ensure
+    return ensure(lambda line: ctx.log("info", line))
+
+
+def _body(inputs: Values) -> Guest | None:
+    """What the machine is made of, if it is a guest. The engine's numbers are floating point."""
+    if found := inputs.get("guest"):
+        return Guest(memory_mib=int(found["memoryMib"]), drives_mib=tuple(map(int, found["drivesMib"])))
+    return None
 
 
 def _found(outputs: Values, *, missing: bool) -> Values:

@@ -151,6 +151,11 @@ class Hardware(Model):
         """GPUs of the host, of all types."""
         return sum(gpu.count for gpu in self.gpus)
 
+    @property
+    def data_drives(self) -> int:
+        """NVMe disks of the host that hold data."""
+        return sum(disks.count for disks in self.disks if (disks.kind, disks.purpose) == ("nvme", "data"))
+
     def ports(self, kind: str, purpose: str) -> tuple[str, ...]:
         """Device names of one kind and purpose, in rail order."""
         return tuple(name for nics in self.nics if (nics.kind, nics.purpose) == (kind, purpose) for name in nics.names)

@@ -9,9 +9,10 @@ from pydantic import field_validator
 
 from platform_iac.kinds.site import _base
 from platform_iac.kinds.site._gpu import Driver
-from platform_iac.spec.base import setting
+from platform_iac.plan.context import PlanError
+from platform_iac.spec.base import Model, setting
 from platform_iac.spec.site import Site
-from platform_iac.spec.types import Label, Port, wrong
+from platform_iac.spec.types import Label, PoolName, Port, wrong
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,6 +23,26 @@ if TYPE_CHECKING:
     from platform_iac.plan import model
     from platform_iac.plan.context import Context
     from platform_iac.plan.model import Check, Part
+
+
+MOST_DRIVES = 24
+"""Each is a device on the one bus that a guest has."""
+
+
+class Guests(Model):
+    """Which hosts of a twin need a kernel of their own, and how large they are made."""
+
+    pools: tuple[PoolName, ...] = setting(
+        impact="replace", description="Pools whose hosts are QEMU guests with Debian's kernel; the others share yours."
+    )
+    memory_mib: int = setting(1024, ge=512, le=65_536, impact="replace", description="Memory of one guest.")
+    drive_mib: int = setting(
+        1024,
+        ge=64,
+        le=1_048_576,
+        impact="replace",
+        description="Size of one drive: a guest has an emulated NVMe for every NVMe data disk of its hardware.",
+    )
 
 
 class Spec(Site):
@@ -35,6 +56,11 @@ class Spec(Site):
         default_factory=dict,
         impact="none",
         description="Ports on 127.0.0.1 by which people open an endpoint of the platform, by its name.",
+    )
+    guests: Guests | None = setting(
+        None,
+        impact="replace",
+        description="Hosts with a kernel of their own, for NFS servers, RAID, NVMe and RDMA. Needs QEMU here.",
     )
 
     @field_validator("forwards")
@@ -62,9 +88,29 @@ class Spec(Site):
         return Driver()
 
 
-def plan(name: str, spec: Spec, context: Context) -> Part:  # noqa: ARG001  every kind is called alike
-    """Return the runs that every site's hosts get."""
+def plan(name: str, spec: Spec, context: Context) -> Part:
+    """Return the runs that every site's hosts get.
+
+    Raises:
+        PlanError: a pool cannot be guests.
+    """
+    for pool in spec.guests.pools if spec.guests else ():
+        _can_be_guests(name, pool, context)
     return _base.plan(name, context)
+
+
+def _can_be_guests(site: str, name: str, context: Context) -> None:
+    pool = context.spec.pools[name]
+    if pool.site != site:
+        raise PlanError(f"pool `{name}` is to be guests of site `{site}`, but is at `{pool.site}` — name it there")
+    if pool.duty == "mirror":
+        raise PlanError(f"pool `{name}` serves a folder of this computer, which a guest cannot see — leave it out")
+    drives = pool.resolved_hardware().data_drives
+    if drives > MOST_DRIVES:
+        raise PlanError(
+            f"a host of pool `{name}` has {drives} NVMe data disks, a guest {MOST_DRIVES} at most — "
+            "give the pool fewer with `hardware: {disks: [...]}`"
+        )
 
 
 def checks(name: str, spec: Spec, context: Context) -> tuple[Check, ...]:  # noqa: ARG001

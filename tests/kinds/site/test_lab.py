@@ -7,8 +7,11 @@ import re
 
 import pytest
 
+from platform_iac.components.lab import body
+from platform_iac.plan.context import PlanError
 from platform_iac.plan.make import make
 from platform_iac.plan.model import File, Plan, Run
+from platform_iac.spec.errors import SpecError
 from platform_iac.spec.load import loads
 
 SPEC = """
@@ -107,3 +110,47 @@ def test_checks_would_notice_a_wrong_uid(plan: Plan) -> None:
     lines = "alice:x:20001:20001::/home/alice:/bin/bash\nbob:x:20002:20002::/home/bob:/bin/bash\n"
     assert re.search(check.expect, lines, re.MULTILINE)
     assert not re.search(check.expect, lines.replace("20002", "20003"), re.MULTILINE)
+
+
+GUESTS = SPEC.replace(
+    "network: 10.77.0.0/24}", "network: 10.77.0.0/24, guests: {pools: [stor], drive_mib: 512}}"
+).replace(
+    "teams:",
+    """\
+  stor:
+    site: lab
+    duty: storage
+    hosts: stor01
+    addresses: 10.77.0.31
+    hardware: {like: nvme-server, disks: [{kind: nvme, purpose: data, count: 4, size_gb: 7680}]}
+teams:""",
+)
+
+
+def test_hosts_of_a_named_pool_are_guests_with_a_small_drive_for_each_of_theirs() -> None:
+    plan = make(loads(GUESTS))
+    (site,) = plan.sites
+    assert {host.name: body(site, host) for host in plan.hosts if body(site, host)} == {
+        "stor01": {"guest": {"memoryMib": 1024, "drivesMib": [512, 512, 512, 512]}}
+    }
+
+
+def test_a_spec_without_guests_has_ordinary_machines_only(plan: Plan) -> None:
+    assert all(not body(plan.sites[0], host) for host in plan.hosts)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("pools: [stor]", "pools: [infra]"), "pool `infra` serves a folder of this computer"),
+        (("count: 4", "count: 25"), "has 25 NVMe data disks, a guest 24 at most"),
+    ],
+)
+def test_what_cannot_be_a_guest_is_refused(change: tuple[str, str], message: str) -> None:
+    with pytest.raises(PlanError, match=re.escape(message)):
+        make(loads(GUESTS.replace(*change)))
+
+
+def test_a_pool_of_guests_that_is_not_there_is_refused() -> None:
+    with pytest.raises(SpecError, match="nothing in `pools` is called 'store'"):
+        loads(GUESTS.replace("pools: [stor]", "pools: [store]"))
