@@ -86,3 +86,15 @@ def test_everyone_in_the_way_is_named_at_once(module: ModuleType, accounts: Any)
 def test_a_command_that_fails_says_why(module: ModuleType) -> None:
     with pytest.raises(module.UserError, match=r"ls /nowhere: .*No such file"):
         module.execute(("ls", "/nowhere"))
+
+
+def test_homes_on_shared_storage_are_not_made_here(module: ModuleType, accounts: Any, tmp_path: Path) -> None:
+    accounts(alice=(20001, "platform-iac"))
+    (tmp_path / "alice").rmdir()
+    (join,) = [
+        command
+        for sentence, command in module.steps({"alice": {"uid": 20001}, "bob": {"uid": 20002}}, homes=False)
+        if sentence.startswith("add bob")
+    ]
+    assert "--no-create-home" in join
+    assert module.steps({"alice": {"uid": 20001}}, homes=False) == []

@@ -179,3 +179,13 @@ def test_state_and_reason_are_read_from_slurm(health: ModuleType, monkeypatch: p
     answers(health, monkeypatch, scontrol=(1, "Rewound credential"))
     with pytest.raises(health.Skip, match="clock skew with the controller"):
         health.node("gpu01")
+
+
+def test_storage_that_is_not_mounted_or_does_not_answer_takes_the_node_out(
+    health: ModuleType, expected: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected["mounts"] = [{"path": "/proc", "types": ["proc"]}, {"path": "/home-of-nobody", "types": ["nfs4"]}]
+    answers(health, monkeypatch, stat=(0, ""))
+    assert health.findings(expected) == [("FAIL", "mount: /home-of-nobody is not mounted")]
+    answers(health, monkeypatch, stat="stat does not answer")
+    assert ("FAIL", "mount: /proc does not answer") in health.findings(expected)

@@ -7,16 +7,17 @@ import os
 import secrets
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 from platform_iac.kinds.site._base import MIRROR_ROOT
-from platform_iac.lab import artifacts, image, machine, network
-from platform_iac.lab.machine import Bind
+from platform_iac.lab import artifacts, guest_image, image, machine, network
+from platform_iac.lab.machine import Bind, Guest
 from platform_iac.plan.make import make
-from platform_iac.plan.model import Plan
+from platform_iac.plan.model import Host, Plan
 from platform_iac.provider.secret import draw
 from platform_iac.spec.load import loads
 
@@ -77,8 +78,16 @@ def call(argv: list[str], *, timeout: int, env: dict[str, str] | None = None, cw
 
 
 @contextlib.contextmanager
-def lab(spec: str, *, packages: tuple[str, ...] = (), pip: tuple[str, ...] = ()) -> Iterator[Lab]:
+def lab(
+    spec: str,
+    *,
+    packages: tuple[str, ...] = (),
+    pip: tuple[str, ...] = (),
+    guests: Mapping[str, Guest] = MappingProxyType({}),
+) -> Iterator[Lab]:
     """Make the machines of the one lab site of a spec (text), with a mirror that holds what its plan installs.
+
+    Hosts in `guests` have a kernel of their own, and what it says of memory and drives.
 
     The lab's name is random, so tests never meet each other; everything is removed at the end.
     """
@@ -89,11 +98,16 @@ def lab(spec: str, *, packages: tuple[str, ...] = (), pip: tuple[str, ...] = ())
     name = f"t-{secrets.token_hex(4)}"
     hosts = {host.name: host.address for host in plan.hosts}
     root = image.ensure(print)
+    kernel = guest_image.ensure(print) if guests else root
     mirror = artifacts.ensure({*plan.packages, *packages}, {*plan.pip, *pip}, root, print)
     try:
         net = network.ensure(name, site.network, hosts, domain=site.domain)
         with ThreadPoolExecutor(max_workers=8) as pool:
-            list(pool.map(lambda host: _boot(name, host.name, host.address, host.duty, root, mirror), plan.hosts))
+            list(
+                pool.map(
+                    lambda host: _boot(name, host, kernel if host.name in guests else root, mirror, guests), plan.hosts
+                )
+            )
         yield Lab(name, plan, net.ssh_config, {item.name: draw(item.length_bytes, item.form) for item in plan.secrets})
     finally:
         for host in hosts:
@@ -101,9 +115,9 @@ def lab(spec: str, *, packages: tuple[str, ...] = (), pip: tuple[str, ...] = ())
         network.delete(name)
 
 
-def _boot(lab_name: str, name: str, address: str, duty: str, root: Path, mirror: Path) -> None:
-    binds = (Bind(source=str(mirror), target=MIRROR_ROOT),) if duty == "mirror" else ()
-    machine.create(lab_name, name, address, root, binds)
+def _boot(lab_name: str, host: Host, image_folder: Path, mirror: Path, guests: Mapping[str, Guest]) -> None:
+    binds = (Bind(source=str(mirror), target=MIRROR_ROOT),) if host.duty == "mirror" else ()
+    machine.create(lab_name, host.name, host.address, image_folder, binds, body=guests.get(host.name))
 
 
 def available() -> bool:

@@ -7,9 +7,10 @@ differs from site to site is a host's own file.
 from __future__ import annotations
 
 from ipaddress import IPv4Network
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from platform_iac.kinds.site import _gpu
+from platform_iac.kinds.storage._shared import has_shared_homes
 from platform_iac.plan.model import Check, File, Part, Run, Unit, User
 from platform_iac.plan.render import render
 
@@ -108,10 +109,14 @@ def _base(context: Context, sites: Mapping[str, Site]) -> Run:
     host_files: dict[str, tuple[File, ...]] = {}
     for host in context.hosts:
         differs = _of_host(host, sites[host.site], serves=host.name in clocks, refused=refused)
-        if own := _override(() if alone else by_site[host.site], differs):
-            host_files[host.name] = tuple(own)
+        if override := _override(() if alone else by_site[host.site], differs):
+            host_files[host.name] = tuple(override)
     urls = {name: context.mirror_of(name) for name in by_site}
     mirrors = {host.name: {"mirror": urls[host.site]} for host in context.hosts if urls[host.site]}
+    own: dict[str, dict[str, Any]] = {} if alone else {name: dict(mirror) for name, mirror in mirrors.items()}
+    for host in context.hosts:
+        if has_shared_homes(host, context):
+            own.setdefault(host.name, {})["shared_homes"] = True
     return Run(
         name="base",
         role="base",
@@ -122,7 +127,7 @@ def _base(context: Context, sites: Mapping[str, Site]) -> Run:
         units=(Unit(name="chrony.service", restart_on=_chrony_paths(by_site.values())),),
         users=tuple(context.members().values()),
         vars=next(iter(mirrors.values()), {}) if alone else {},
-        host_vars={} if alone else mirrors,
+        host_vars=own,
         after=("mirror",),
     )
 

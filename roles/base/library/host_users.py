@@ -24,6 +24,10 @@ options:
     description: Name to uid, shell and groups (further groups, which must exist).
     type: dict
     required: true
+  homes:
+    description: V(false) where homes come from shared storage, which makes them itself.
+    default: true
+    type: bool
   state:
     description: V(absent) removes all marked accounts.
     choices: [present, absent]
@@ -51,8 +55,8 @@ def marked() -> dict[str, pwd.struct_passwd]:
     return {entry.pw_name: entry for entry in pwd.getpwall() if entry.pw_gecos.split(",")[0] == MARK}
 
 
-def steps(users: dict[str, dict[str, Any]]) -> list[Step]:
-    """Return what has to be done, each a sentence and the command that does it.
+def steps(users: dict[str, dict[str, Any]], *, homes: bool = True) -> list[Step]:
+    """Return what has to be done, each a sentence and the command that does it; without `homes` none is made here.
 
     Raises:
         UserError: names every account that is in the way.
@@ -62,7 +66,7 @@ def steps(users: dict[str, dict[str, Any]]) -> list[Step]:
         raise UserError("; ".join(problems))
     todo = [step for name in sorted(mine.keys() - users.keys()) for step in _leave(name)]
     for name, wanted in sorted(users.items()):
-        todo += _change(mine[name], wanted) if name in mine else _join(name, wanted)
+        todo += _change(mine[name], wanted, homes=homes) if name in mine else _join(name, wanted, homes=homes)
     return todo
 
 
@@ -78,16 +82,17 @@ def _in_the_way(name: str, wanted: dict[str, Any], mine: dict[str, pwd.struct_pa
     return problems
 
 
-def _join(name: str, wanted: dict[str, Any]) -> list[Step]:
+def _join(name: str, wanted: dict[str, Any], *, homes: bool) -> list[Step]:
     uid = str(wanted["uid"])
     groups = ",".join(sorted(wanted.get("groups") or []))
-    add = ["useradd", "--uid", uid, "--gid", uid, "--comment", MARK, "--shell", _shell(wanted), "--create-home"]
+    add = ["useradd", "--uid", uid, "--gid", uid, "--comment", MARK, "--shell", _shell(wanted)]
+    add += ["--create-home"] if homes else ["--no-create-home"]
     add += ["--key", "HOME_MODE=0700"] + (["--groups", groups] if groups else []) + [name]
     group = [] if _group_exists(name, int(uid)) else [(f"add group {name}", ("groupadd", "--gid", uid, name))]
     return [*group, (f"add {name} ({uid})", tuple(add))]
 
 
-def _change(entry: pwd.struct_passwd, wanted: dict[str, Any]) -> list[Step]:
+def _change(entry: pwd.struct_passwd, wanted: dict[str, Any], *, homes: bool) -> list[Step]:
     name = entry.pw_name
     todo: list[Step] = []
     if entry.pw_shell != _shell(wanted):
@@ -96,6 +101,8 @@ def _change(entry: pwd.struct_passwd, wanted: dict[str, Any]) -> list[Step]:
     if has != set(wanted.get("groups") or []):
         groups = ",".join(sorted(wanted.get("groups") or []))
         todo.append((f"groups of {name} become {groups or 'none'}", ("usermod", "--groups", groups, name)))
+    if not homes:
+        return todo
     if not Path(entry.pw_dir).is_dir():
         todo.append((f"make {entry.pw_dir}", ("mkhomedir_helper", name, "0077")))
     elif (mode := Path(entry.pw_dir).stat().st_mode & 0o7777) != 0o700:
@@ -138,12 +145,14 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "users": {"type": "dict", "required": True},
+            "homes": {"type": "bool", "default": True},
             "state": {"type": "str", "default": "present", "choices": ["present", "absent"]},
         },
         supports_check_mode=True,
     )
     try:
-        todo = steps(module.params["users"] if module.params["state"] == "present" else {})
+        users = module.params["users"] if module.params["state"] == "present" else {}
+        todo = steps(users, homes=module.params["homes"])
         for _, command in [] if module.check_mode else todo:
             execute(command)
     except (UserError, OSError, subprocess.TimeoutExpired) as error:

@@ -10,6 +10,7 @@ from platform_iac.plan.model import File
 if TYPE_CHECKING:
     from platform_iac.kinds.scheduler.slurm.nodes import Nodes
     from platform_iac.kinds.scheduler.slurm.spec import Spec
+    from platform_iac.kinds.storage._shared import Mount
 
 PATH: Final = "/etc/platform-iac/node-health.json"
 WRITTEN: Final = ("/", "/tmp", "/var/lib/slurm/slurmd")  # noqa: S108  looked at, never written
@@ -26,8 +27,8 @@ XIDS: Final = {
 """What an Xid asks for (NVIDIA, "XID errors"): reboot and reset take the node out, watch is only logged."""
 
 
-def expectations(spec: Spec, nodes: Nodes, *, simulated: bool) -> File:
-    """Return the data of the node's health check, equal on equal nodes."""
+def expectations(spec: Spec, nodes: Nodes, mounts: tuple[Mount, ...], *, simulated: bool) -> File:
+    """Return the data of the node's health check, equal on equal nodes; `mounts` are what storage has there."""
     xid_log = spec.health.xid_log or (TWIN_XID_LOG if simulated else None)
     data = {
         "clock": {"max_error_ms": spec.health.max_clock_error_ms},
@@ -40,6 +41,7 @@ def expectations(spec: Spec, nodes: Nodes, *, simulated: bool) -> File:
             {"product": gpu.product, "first": gres.first, "count": gpu.count}
             for gpu, gres in zip(nodes.hardware.gpus, nodes.gres, strict=True)
         ],
+        "mounts": [{"path": mount.path, "types": list(mount.types)} for mount in mounts],
         "xid": {"log": xid_log, **{action: list(codes) for action, codes in XIDS.items()}},
     }
     return File(path=PATH, content=json.dumps(data, indent=1, sort_keys=True) + "\n")

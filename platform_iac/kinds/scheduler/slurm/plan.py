@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from platform_iac.kinds.scheduler.slurm import accounts, config, health, topology
 from platform_iac.kinds.scheduler.slurm.nodes import group
+from platform_iac.kinds.storage._shared import jobs_folder, mounts_of, split
 from platform_iac.plan import floors
 from platform_iac.plan.model import File, Part, Run, Secret, Unit
 from platform_iac.plan.render import render
@@ -106,25 +107,28 @@ def _node(spec: Spec, context: Context, hosts: tuple[Host, ...], nodes: tuple[No
     unit = _unit("slurmd")
     # `platform-iac check storage` measures as a job.
     measured = any(getattr(storage, "floors", None) for storage in context.spec.storage.values())
-    scripts = ("node-health", "slurm-prolog", "slurm-epilog", "slurm-task-prolog")
+    scripts = ("slurm-prolog", "slurm-epilog", "slurm-task-prolog")
     files = [
         File(path=options, content=text),
         File(path="/etc/pam.d/slurm-adopt", content=render("slurm_node", "slurm-adopt.pam.j2")),
         unit,
-        *(File(path=f"{config.LIBEXEC}/{name}", content=render("slurm_node", name), mode="0755") for name in scripts),
+        _script("node-health"),
     ]
     own: dict[str, tuple[File, ...]] = {}
     values: dict[str, dict[str, Any]] = {}
     for same in nodes:
-        expected = (health.expectations(spec, same, simulated=config.simulated(same.hosts[0], context)),)
-        own |= {host.name: expected for host in same.hosts}
+        mounts, simulated = mounts_of(same.hosts[0], context), config.simulated(same.hosts[0], context)
+        jobs = jobs_folder(same.hosts[0], context)
+        expected = health.expectations(spec, same, mounts, simulated=simulated)
+        own |= {host.name: (expected, *(_script(name, jobs=jobs) for name in scripts)) for host in same.hosts}
         values |= {host.name: {"gres": same.gres_declared} for host in same.hosts}
+    shared, own = split({host: (*files, *its) for host, its in own.items()})
     return Run(
         name="slurm_node",
         role="slurm_node",
-        hosts=tuple(own),
+        hosts=tuple(values),
         packages=(*(("fio",) if measured else ()), "libpam-slurm-adopt", "slurm-client", "slurmd"),
-        files=tuple(sorted(files, key=lambda file: file.path)),
+        files=shared,
         host_files=own,
         units=(Unit(name="slurmd.service", restart_on=(options, unit.path)),),
         vars={"floors": floors.debian("slurm-client")},
@@ -132,6 +136,10 @@ def _node(spec: Spec, context: Context, hosts: tuple[Host, ...], nodes: tuple[No
         needs=("munge", "slurm_controller"),
         after=("gpu",),
     )
+
+
+def _script(name: str, **values: str) -> File:
+    return File(path=f"{config.LIBEXEC}/{name}", content=render("slurm_node", name, **values), mode="0755")
 
 
 def _login(hosts: tuple[Host, ...], shared: tuple[File, ...]) -> Run:

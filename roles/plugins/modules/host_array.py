@@ -1,0 +1,216 @@
+#!/usr/bin/python
+"""Join a host's data disks and make one XFS file system on them, and never touch a disk that holds anything else."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+
+DOCUMENTATION = r"""
+module: host_array
+short_description: Join the data disks of a host and make an XFS file system, without ever destroying data
+description:
+  - The disks are those of the given kind and size. Each must be blank or bear C(array_uuid); any other signature is
+    a refusal that names the disk and what is on it. So is a number of disks that is not C(count).
+  - Array and file system get the given UUIDs, by which they are known again on the next run.
+options:
+  array:
+    description:
+      - C(name) (the array is /dev/md/NAME), C(level) (raid0, raid6, raid10, or none for one disk as it is),
+        C(array_uuid) and C(filesystem_uuid), C(kind) of the disks (nvme, ssd, hdd), their C(count), and C(size_gb) of
+        one in decimal gigabytes; a disk within two percent of it counts.
+    type: dict
+    required: true
+  state:
+    description: V(absent) stops the array; what is on the disks stays.
+    choices: [present, absent]
+    default: present
+    type: str
+"""
+
+RETURN = r"""
+actions:
+  description: What was done, or in check mode would be, in words.
+  type: list
+"""
+
+OPTIONS = {
+    "name": {"type": "str", "required": True},
+    "level": {"type": "str", "required": True, "choices": ["raid0", "raid6", "raid10", "none"]},
+    "array_uuid": {"type": "str", "required": True},
+    "filesystem_uuid": {"type": "str", "required": True},
+    "kind": {"type": "str", "required": True, "choices": ["nvme", "ssd", "hdd"]},
+    "count": {"type": "int", "required": True},
+    "size_gb": {"type": "int", "required": True},
+}
+TOLERANCE = 0.02
+TIMEOUT_SECONDS = 300
+UNREADABLE = 8  # blkid(8): ambivalent signatures; 2: none at all
+
+
+class ArrayError(RuntimeError):
+    """The disks are not as they should be, or a tool failed; says why."""
+
+
+@dataclass(frozen=True)
+class Disk:
+    """A whole disk and the signature on it: `kind` is empty on a blank one."""
+
+    path: str
+    kind: str
+    uuid: str
+
+    def __str__(self) -> str:
+        return f"{self.path} ({self.kind or 'blank'}{f' {self.uuid}' if self.uuid else ''})"
+
+
+def run(*command: str, good: tuple[int, ...] = (0,)) -> tuple[int, str]:
+    """Run a command and return its status and output.
+
+    Raises:
+        ArrayError: it ended otherwise than in `good`.
+    """
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_SECONDS, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise ArrayError(f"{' '.join(command)}: {error}") from error
+    if done.returncode not in good:
+        raise ArrayError(f"{' '.join(command)}: {done.stderr.strip() or done.stdout.strip()}")
+    return done.returncode, done.stdout
+
+
+def candidates(kind: str, size_gb: int) -> list[Disk]:
+    """Return the whole disks of this kind and size, with what is on them."""
+    _, text = run("lsblk", "--json", "--bytes", "--nodeps", "--output", "PATH,TYPE,SIZE,ROTA")
+    found = []
+    for one in json.loads(text)["blockdevices"]:
+        sort = "nvme" if one["path"].startswith("/dev/nvme") else "hdd" if one["rota"] else "ssd"
+        fits = abs(int(one["size"]) - size_gb * 10**9) <= TOLERANCE * size_gb * 10**9
+        if one["type"] == "disk" and sort == kind and fits:
+            found.append(look(one["path"]))
+    return sorted(found, key=lambda disk: disk.path)
+
+
+def look(path: str) -> Disk:
+    """Return a device with the signature that the device itself bears, past every cache."""
+    status, text = run("blkid", "--probe", "--output", "export", path, good=(0, 2, UNREADABLE))
+    if status == UNREADABLE:
+        return Disk(path, "several signatures", "")
+    values = dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
+    kind = values.get("TYPE") or (f"{values['PTTYPE']} partitions" if "PTTYPE" in values else "")
+    return Disk(path, kind, values.get("UUID") or values.get("PTUUID", ""))
+
+
+def same(one: str, other: str) -> bool:
+    """Tell whether two UUIDs are one; mdadm writes them in groups of its own."""
+    return (
+        bool(one) and one.replace("-", "").replace(":", "").lower() == other.replace("-", "").replace(":", "").lower()
+    )
+
+
+def mine(disk: Disk, wanted: dict[str, Any]) -> bool:
+    """Tell whether a disk is part of this array, or bears its file system itself."""
+    if wanted["level"] == "none":
+        return disk.kind == "xfs" and same(disk.uuid, wanted["filesystem_uuid"])
+    return disk.kind == "linux_raid_member" and same(disk.uuid, wanted["array_uuid"])
+
+
+def members(wanted: dict[str, Any]) -> tuple[list[Disk], list[Disk]]:
+    """Return the disks that are in the array, and the blank ones to make it of.
+
+    Raises:
+        ArrayError: the disks are neither; names each.
+    """
+    disks = candidates(wanted["kind"], wanted["size_gb"])
+    if own := [disk for disk in disks if mine(disk, wanted)]:
+        return own, []
+    blank = [disk for disk in disks if not disk.kind]
+    if len(blank) != wanted["count"] or len(disks) != len(blank):
+        told = ", ".join(str(disk) for disk in disks) or "none"
+        raise ArrayError(
+            f"the spec says {wanted['count']} {wanted['kind']} disks of {wanted['size_gb']} GB for data; those of that "
+            f"size here: {told} - a disk that holds anything is never used: clear it yourself (wipefs --all), or "
+            "correct the pool's hardware"
+        )
+    return [], blank
+
+
+def device(wanted: dict[str, Any], disks: list[Disk]) -> str:
+    """Return the device that the file system is on."""
+    return disks[0].path if wanted["level"] == "none" else f"/dev/md/{wanted['name']}"
+
+
+def present(wanted: dict[str, Any], *, check: bool) -> list[str]:
+    """Make array and file system where they are not there; return what was done in words."""
+    own, blank = members(wanted)
+    target = device(wanted, own or blank)
+    todo: list[tuple[str, tuple[str, ...]]] = []
+    if wanted["level"] != "none" and not Path(target).exists():
+        todo.append(assemble(target, own) if own else create(wanted, target, blank))
+    done = [sentence for sentence, _ in todo]
+    if check:
+        return [*done, f"make an XFS file system on {target}"] if blank else done
+    for _, command in todo:
+        run(*command)
+        run("udevadm", "settle", "--timeout=60")
+    on = look(target)
+    if on.kind == "":
+        run("mkfs.xfs", "-q", "-m", f"uuid={wanted['filesystem_uuid']}", target)
+        run("udevadm", "settle", "--timeout=60")
+        done.append(f"make an XFS file system on {target}")
+    elif on.kind != "xfs" or not same(on.uuid, wanted["filesystem_uuid"]):
+        raise ArrayError(f"{on} is not this platform's file system {wanted['filesystem_uuid']} - it stays as it is")
+    return done
+
+
+def create(wanted: dict[str, Any], target: str, blank: list[Disk]) -> tuple[str, tuple[str, ...]]:
+    """Return the step that makes the array of blank disks."""
+    paths = [disk.path for disk in blank]
+    level = wanted["level"].removeprefix("raid")
+    command = ["mdadm", "--create", target, "--run", "--homehost=any", f"--name={wanted['name']}", f"--level={level}"]
+    command += [f"--uuid={wanted['array_uuid']}", f"--raid-devices={len(paths)}"]
+    command += [] if level == "0" else ["--bitmap=internal"]  # after a crash only what was being written is resynced
+    return f"make {wanted['level']} of {', '.join(paths)}", (*command, *paths)
+
+
+def assemble(target: str, own: list[Disk]) -> tuple[str, tuple[str, ...]]:
+    """Return the step that starts the array again."""
+    paths = [disk.path for disk in own]
+    return f"start the array of {', '.join(paths)}", ("mdadm", "--assemble", target, *paths)
+
+
+def absent(wanted: dict[str, Any], *, check: bool) -> list[str]:
+    """Stop the array; the disks keep what they hold."""
+    target = f"/dev/md/{wanted['name']}"
+    if wanted["level"] == "none" or not Path(target).exists():
+        return []
+    if not check:
+        run("mdadm", "--stop", target)
+    return [f"stop {target}"]
+
+
+def main() -> None:
+    """Run as an Ansible module."""
+    module = AnsibleModule(
+        argument_spec={
+            "array": {"type": "dict", "required": True, "options": OPTIONS},
+            "state": {"type": "str", "default": "present", "choices": ["present", "absent"]},
+        },
+        supports_check_mode=True,
+    )
+    act = present if module.params["state"] == "present" else absent
+    try:
+        done = act(module.params["array"], check=module.check_mode)
+    except ArrayError as error:
+        module.fail_json(msg=str(error))
+    text = "".join(f"{action}\n" for action in done)
+    module.exit_json(changed=bool(done), actions=done, diff={"before": "", "after": text} if done else {})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,195 @@
+"""Roles nfs_server, nfs_client and scratch on machines with a kernel of their own: acceptance, transports, power loss.
+
+Two QEMU guests with Debian's kernel, emulated NVMe and soft-RoCE; what the plan renders is what they mount with.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from platform_iac.checks.remote import Remote
+from platform_iac.checks.run import judge
+from platform_iac.lab import machine
+from platform_iac.lab.machine import Guest
+from tests.twin_support import machines
+from tests.twin_support.acceptance import accept
+from tests.twin_support.ansible import up_to
+from tests.twin_support.machines import Lab
+
+pytestmark = [pytest.mark.twin, pytest.mark.timeout(1800)]
+
+# 954 MiB is what a drive of one decimal gigabyte has.
+GUESTS = {
+    "nvme01": Guest(memory_mib=1024, drives_mib=(954,) * 4),
+    "node01": Guest(memory_mib=1024, drives_mib=(954,) * 2),
+}
+SPEC = """
+apiVersion: platform-iac/v1
+name: rolenfs
+sites:
+  lab: {kind: lab, domain: lab.example.net, network: 10.85.0.0/24}
+pools:
+  infra: {site: lab, duty: mirror, hosts: mirror01, addresses: 10.85.0.10}
+  stor:
+    site: lab
+    duty: storage
+    hosts: nvme01
+    addresses: 10.85.0.11
+    hardware:
+      like: nvme-server
+      nics: [{kind: ethernet, purpose: storage, product: soft-RoCE, devices: eth0, rate_gbps: 1}]
+      disks: [{kind: nvme, purpose: data, count: 4, size_gb: 1}]
+  node:
+    site: lab
+    duty: compute
+    hosts: node01
+    addresses: 10.85.0.12
+    hardware:
+      like: cpu-server
+      nics: [{kind: ethernet, purpose: storage, product: soft-RoCE, devices: eth0, rate_gbps: 1}]
+      disks: [{kind: nvme, purpose: data, count: 2, size_gb: 1}]
+storage:
+  home:
+    kind: nfs
+    mount: /home
+    purpose: home
+    transport: rdma
+    served_by: {pool: stor, threads: 8, lease_seconds: 10}
+    mounted_by: [compute]
+  datasets:
+    kind: nfs
+    mount: /datasets
+    purpose: datasets
+    version: "4.2"
+    nconnect: 4
+    served_by: {pool: stor, threads: 8, lease_seconds: 10}
+    quotas_gib: {vision: 1}
+    mounted_by: [compute]
+  scratch: {kind: scratch, pools: [node]}
+teams:
+  vision: {members: {alice: {uid: 20001}}}
+  language: {members: {bob: {uid: 20002}}}
+"""
+
+# What a RoCE adapter is on hardware: the device must be there before anything mounts over it.
+ADAPTER = "modprobe rdma_rxe && rdma link add rxe0 type rxe netdev $(ls /sys/class/net | grep -vx lo)"
+STALL_SECONDS = 240
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[Lab]:
+    with machines.lab(SPEC, guests=GUESTS) as made:
+        for host in GUESTS:
+            made.ok(host, ADAPTER)
+        up_to(made, "nfs_server")
+        yield made
+
+
+def test_the_server_passes_the_acceptance(lab: Lab) -> None:
+    # Debian keeps accounts of packages that go (UsersGroups, Debian policy 9.2).
+    accept(lab, "nfs_server", stays=r"(user|group) (_rpc|statd)")
+
+
+def test_scratch_passes_the_acceptance(lab: Lab) -> None:
+    accept(lab, "scratch")
+
+
+def test_clients_pass_the_acceptance(lab: Lab) -> None:
+    accept(lab, "nfs_client_compute", stays=r"(user|group) (_rpc|statd)")
+
+
+def test_checks_of_the_plan_pass(lab: Lab) -> None:
+    names = ("mounts", "exports", "array", "scratch")
+    checks = [check for check in lab.plan.checks if any(name in check.name for name in names)]
+    assert len(checks) == 7, [check.name for check in checks]
+    results = [judge(check, Remote(str(lab.ssh_config))) for check in checks]
+    assert not [f"{result.check.name}: {result.reason}" for result in results if not result.passed]
+
+
+def test_each_mount_goes_over_its_own_transport(lab: Lab) -> None:
+    # The options alone are no proof: a shared connection would show them too. The kernel counts each connection.
+    mounts = lab.ok("node01", "cat /proc/mounts")
+    home = next(line for line in mounts.splitlines() if " /home " in line)
+    datasets = next(line for line in mounts.splitlines() if " /datasets " in line)
+    assert "vers=4.1" in home and "proto=rdma" in home and "port=20049" in home, home
+    assert "vers=4.2" in datasets and "proto=tcp" in datasets and "nconnect=4" in datasets, datasets
+    count = "awk '/ mounted on /{at=$5} /xprt:/{n[at\" \"$2]++} END{for(k in n) print k, n[k]}' /proc/self/mountstats"
+    assert {"/home rdma 1", "/datasets tcp 4"} <= set(lab.ok("node01", count).splitlines())
+
+
+def test_what_was_written_is_there_after_mounting_anew(lab: Lab) -> None:
+    for folder in ("/home/alice", "/datasets/alice"):
+        write = f"head -c 20000000 /dev/urandom >{folder}/data && sync {folder}/data && sha256sum {folder}/data"
+        before = lab.ok("node01", write, user="alice")
+        lab.ok("node01", "systemctl restart home.mount datasets.mount", timeout=240)
+        assert lab.ok("node01", f"sha256sum {folder}/data", user="alice") == before
+    assert lab.ok("nvme01", "stat -c '%u %a' /srv/nfs/home/alice /srv/nfs/datasets/alice").split() == [
+        "20001", "700", "20001", "755",
+    ]  # fmt: skip
+
+
+def test_root_of_a_client_is_nobody_and_members_are_apart(lab: Lab) -> None:
+    assert "Permission denied" in lab.run("node01", "ls /home/alice").text
+    assert "Permission denied" in lab.run("node01", "touch /datasets/alice/x").text
+    assert "Permission denied" in lab.run("node01", "ls /home/alice", user="bob").text
+    assert lab.run("node01", "ls /datasets/alice", user="bob").ok()
+
+
+def test_a_team_stops_at_its_quota_and_the_others_do_not(lab: Lab) -> None:
+    full = lab.run("node01", "fallocate -l 1100M /datasets/alice/big", user="alice")
+    assert full.rc != 0, full.text
+    assert "quota" in full.text.lower() or "No space left" in full.text, full.text
+    lab.ok("node01", "fallocate -l 1100M /datasets/bob/big && rm /datasets/bob/big", user="bob")
+
+
+def test_a_job_finds_its_own_folder_on_the_nodes_disks(lab: Lab) -> None:
+    assert lab.ok("node01", "stat -c '%a %U' /scratch /scratch/.jobs").split() == ["1777", "root", "711", "root"]
+    lab.ok("node01", "mkdir /scratch/alice && echo 1 >/scratch/alice/x", user="alice")
+    assert lab.run("node01", "rm -r /scratch/alice", user="bob").rc != 0
+
+
+def test_power_loss_of_the_server_under_load_loses_no_acknowledged_write(
+    lab: Lab, record_property: Callable[[str, object], None]
+) -> None:
+    """A writer notes each record only when fsync has said that it is kept; after the cut all of them are there."""
+    program = (
+        f"import os,time; end=time.time()+{STALL_SECONDS}\n"
+        "f=os.open('/home/alice/log',os.O_CREAT|os.O_TRUNC|os.O_WRONLY)\n"
+        "n=0; worst=0; after=0\n"
+        "while time.time()<end and after<50:\n"
+        " t=time.time(); os.write(f,b'%08d\\n'%n); os.fsync(f); worst=max(worst,time.time()-t); n+=1\n"
+        " after+=worst>5\n"
+        " open('/tmp/noted','w').write('%d %.1f'%(n,worst))\n"
+    )
+    lab.ok("node01", f"cat >/tmp/writer.py <<'X'\n{program}X\n")
+    done: list[machines.Done] = []
+    argv = "python3 /tmp/writer.py"
+    writer = threading.Thread(
+        target=lambda: done.append(lab.run("node01", argv, user="alice", timeout=STALL_SECONDS + 120))
+    )
+    writer.start()
+    noted(lab, above=20)
+    machine.stop(lab.name, "nvme01")
+    machine.start(lab.name, "nvme01")
+    lab.ok("nvme01", ADAPTER)
+    lab.ok("nvme01", "systemctl restart nfs-server.service", timeout=240)  # its adapter came after it
+    writer.join(timeout=STALL_SECONDS + 180)
+    assert done and done[0].rc == 0, done
+    count, stall = lab.ok("node01", "cat /tmp/noted").split()
+    record_property("stall_seconds", float(stall))
+    record_property("acknowledged_records", int(count))
+    kept = lab.ok("nvme01", "cat /srv/nfs/home/alice/log").split()
+    assert [int(record) for record in kept[: int(count)]] == list(range(int(count)))
+    assert float(stall) > 5, "the power was not cut under load"
+
+
+def noted(lab: Lab, *, above: int, seconds: int = 120) -> None:
+    """Wait until the writer has noted more than so many records."""
+    deadline = time.monotonic() + seconds
+    while int((lab.run("node01", "cat /tmp/noted").text.split() or ["0"])[0].strip("cat:") or 0) <= above:
+        assert time.monotonic() < deadline, lab.run("node01", "cat /tmp/noted").text
+        time.sleep(1)
