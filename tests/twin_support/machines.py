@@ -9,7 +9,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 
@@ -84,19 +84,22 @@ def lab(
     packages: tuple[str, ...] = (),
     pip: tuple[str, ...] = (),
     guests: Mapping[str, Guest] = MappingProxyType({}),
+    only: tuple[str, ...] = (),
 ) -> Iterator[Lab]:
     """Make the machines of the one lab site of a spec (text), with a mirror that holds what its plan installs.
 
-    Hosts in `guests` have a kernel of their own, and what it says of memory and drives.
+    Hosts in `guests` have a kernel of their own, and what it says of memory and drives. With `only` just these
+    hosts are made, and the plan's runs are for them; what their files say of others stays.
 
     The lab's name is random, so tests never meet each other; everything is removed at the end.
     """
     platform = loads(spec)
-    plan = make(platform)
+    plan = _limited(make(platform), only)
     (site_name,) = platform.sites
     site = platform.sites[site_name]
     name = f"t-{secrets.token_hex(4)}"
     hosts = {host.name: host.address for host in plan.hosts}
+    made = [host for host in plan.hosts if host.name in (only or hosts)]
     root = image.ensure(print)
     kernel = guest_image.ensure(print) if guests else root
     mirror = artifacts.ensure({*plan.packages, *packages}, {*plan.pip, *pip}, root, print)
@@ -104,15 +107,20 @@ def lab(
         net = network.ensure(name, site.network, hosts, domain=site.domain)
         with ThreadPoolExecutor(max_workers=8) as pool:
             list(
-                pool.map(
-                    lambda host: _boot(name, host, kernel if host.name in guests else root, mirror, guests), plan.hosts
-                )
+                pool.map(lambda host: _boot(name, host, kernel if host.name in guests else root, mirror, guests), made)
             )
         yield Lab(name, plan, net.ssh_config, {item.name: draw(item.length_bytes, item.form) for item in plan.secrets})
     finally:
-        for host in hosts:
-            machine.delete(name, host)
+        for host in made:
+            machine.delete(name, host.name)
         network.delete(name)
+
+
+def _limited(plan: Plan, only: tuple[str, ...]) -> Plan:
+    if not only:
+        return plan
+    runs = [replace(run, hosts=tuple(host for host in run.hosts if host in only)) for run in plan.runs]
+    return replace(plan, runs=tuple(run for run in runs if run.hosts))
 
 
 def _boot(lab_name: str, host: Host, image_folder: Path, mirror: Path, guests: Mapping[str, Guest]) -> None:

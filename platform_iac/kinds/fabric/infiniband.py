@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 from pydantic import AfterValidator, Field, WithJsonSchema
 
-from platform_iac.kinds.fabric import _guids, _nccl, _tree
+from platform_iac.kinds.fabric import _guids, _nccl, _subnet, _tree
+from platform_iac.kinds.fabric._subnet import Manager
 from platform_iac.kinds.fabric._tree import Tree
 from platform_iac.plan.model import Check, Part, Run
 from platform_iac.spec.base import setting
@@ -49,6 +50,7 @@ class Spec(Tree):
     switch_guids: dict[Label, Guid] = setting(
         default_factory=dict, impact="reconfigure", description="GUIDs of switches, by their names in the plan."
     )
+    manager: Manager = setting(Manager(), impact="restart", description="Who manages the subnet, and its partitions.")
 
 
 def wire(spec: Spec, platform: Platform, hosts: tuple[Host, ...]) -> Fabric:
@@ -75,30 +77,37 @@ def _fabric(spec: Spec, context: Context) -> Fabric:
 
 
 def plan(name: str, spec: Spec, context: Context) -> Part:  # noqa: ARG001  every kind is called alike
-    """Return the run `infiniband_node`: what jobs on the fabric's hosts find there."""
-    files = _nccl.settings(_fabric(spec, context))
+    """Return the runs `infiniband_node`, `infiniband_manager` where hosts manage the fabric, and a twin's double.
+
+    Raises:
+        PlanError: managers or partitions do not fit the fabric.
+    """
+    fabric = _fabric(spec, context)
+    files = _nccl.settings(fabric)
+    node = Run(
+        name="infiniband_node",
+        role="infiniband_node",
+        hosts=tuple(files),
+        packages=PACKAGES,
+        host_files=files,
+        needs=("base",),
+    )
     return Part(
-        runs=(
-            Run(
-                name="infiniband_node",
-                role="infiniband_node",
-                hosts=tuple(files),
-                packages=PACKAGES,
-                host_files=files,
-                needs=("base",),
-            ),
-        )
+        runs=(_subnet.node(node, context, fabric), *_subnet.runs(spec.manager, context, fabric)),
+        secrets=_subnet.secrets(spec.manager, context, fabric),
     )
 
 
 def checks(name: str, spec: Spec, context: Context) -> tuple[Check, ...]:  # noqa: ARG001
-    """Return what proves that every host's jobs are told its adapters, rail by rail."""
-    return tuple(
+    """Return what proves that jobs are told their adapters, and that the fabric is managed as planned."""
+    fabric = _fabric(spec, context)
+    told = tuple(
         Check(
             name=f"NCCL on {host} is told its adapters",
             host=host,
             argv=("cat", _nccl.PATH),
             expect=rf"\A{re.escape(files[0].content)}\Z",
         )
-        for host, files in _nccl.settings(_fabric(spec, context)).items()
+        for host, files in _nccl.settings(fabric).items()
     )
+    return (*told, *_subnet.checks(spec.manager, context, fabric))
