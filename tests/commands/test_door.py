@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 from platform_iac.commands.door import ssh_config
 from platform_iac.commands.errors import CommandError
 from platform_iac.plan.make import make
-from platform_iac.spec.load import load
+from platform_iac.spec.load import STACKS, load, stacks
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHhYdgzGF8ktmxaE2gYWNhWkG0sTcMpMTkKTFUnOCQFm"
 SPEC = """\
@@ -67,3 +68,13 @@ def test_a_missing_configuration_is_told(folder: Path) -> None:
     (folder / "cfg").unlink()
     with pytest.raises(CommandError, match=r"`sites\.dc1\.access` names it"):
         ssh_config(stack, plan, "dc1")
+
+
+@pytest.mark.parametrize("stack", stacks())
+def test_the_stacks_that_we_ship_know_a_key_of_every_host(stack: str) -> None:
+    plan = make(load(stack))
+    for site in plan.sites:
+        if "access" in site.settings:
+            known = (STACKS / site.settings["access"]["known_hosts"]).read_text()
+            names = set(re.split(r"[,\s]", known))
+            assert not [host.name for host in plan.hosts if host.site == site.name and host.name not in names]
