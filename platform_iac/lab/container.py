@@ -89,6 +89,8 @@ def boot_argv(net: Network, known: Machine, root: Path) -> list[str]:
         "--settings=no",
         "--console=read-only",
     ]
+    # Shared file systems are mounted in user space: the workstation's kernel may have no other client.
+    options += ["--bind=/dev/fuse"] if Path("/dev/fuse").exists() else []
     binds = [f"--bind{'' if bind.writable else '-ro'}={bind.source}:{bind.target}" for bind in known.binds]
     return [*inside(net.lab), "systemd-nspawn", *options, *binds, "--boot"]
 

@@ -2,7 +2,8 @@
 
 The server runs beside its own PostgreSQL, which it reaches over the local socket without a password.
 Logins and compute hosts get a Python environment and, for each member, a login that only they read.
-Members may read everything, create experiments and models, and change what they made.
+Members may read everything, create experiments and models, and change what they made. Artifacts go
+through the server to the bucket of the service's name where a storage has one, else to its own disk.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 from pydantic import Field, field_validator
 
+from platform_iac.kinds.storage import _s3
 from platform_iac.plan import floors
 from platform_iac.plan.model import Check, Endpoint, File, Part, Run, Secret, Unit
 from platform_iac.plan.render import render
@@ -25,6 +27,7 @@ from platform_iac.spec.types import Domain, Port, wrong
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from platform_iac.kinds.storage._s3 import Bucket
     from platform_iac.plan.context import Context
     from platform_iac.plan.model import Host
 
@@ -35,6 +38,7 @@ ENVIRONMENT: Final = ("pandas==3.1.1", "scikit-learn==1.9.1", "skops==0.16.0")
 """What jobs have beside MLflow's client: signatures need pandas, and models of scikit-learn without pickle skops."""
 
 DRIVER: Final = "psycopg2-binary==2.9.13"
+S3_CLIENT: Final = "boto3==1.44.8"
 POSTGRESQL: Final = "15"  # Debian bookworm's
 PACKAGES: Final = (
     f"postgresql-{POSTGRESQL}",
@@ -49,6 +53,8 @@ EXAMPLES: Final = Path(__file__).resolve().parents[3] / "examples"
 EXAMPLE_FILES: Final = ("infer.py", "infer.sbatch", "train.py", "train.sbatch")
 LOGINS: Final = "/etc/platform-iac/mlflow"
 UNIT: Final = "/etc/systemd/system/mlflow.service"
+AUTH: Final = "/etc/mlflow/auth.ini"
+SECRETS: Final = "/etc/mlflow/secrets.env"
 VERSION: Final = "from importlib.metadata import version; print(version('mlflow'))"
 """Asks the server's environment: the server itself tells its release only to those who log in."""
 
@@ -94,6 +100,9 @@ class _Secrets:
         return (self.admin, self.session, *self.people.values())
 
 
+LOCAL_ARTIFACTS: Final = "/var/lib/mlflow/artifacts"
+
+
 def _secrets(name: str, context: Context) -> _Secrets:
     return _Secrets(
         admin=Secret(name=f"{name}.admin", length_bytes=24),
@@ -114,13 +123,14 @@ def plan(name: str, spec: Spec, context: Context) -> Part:
         runs=tuple(runs),
         secrets=secrets.all,
         endpoints=(Endpoint(name=name, host=host.name, port=spec.port, user="admin", secret=secrets.admin.name),),
-        pip=tuple(sorted({*server_requirements(spec), *(client_requirements(spec) if users else ())})),
+        pip=tuple(sorted({*server_requirements(name, spec, context), *(client_requirements(spec) if users else ())})),
     )
 
 
-def server_requirements(spec: Spec) -> tuple[str, ...]:
+def server_requirements(name: str, spec: Spec, context: Context) -> tuple[str, ...]:
     """Return the server's Python requirements."""
-    return (f"mlflow[auth]=={spec.version}", DRIVER)
+    own = (f"mlflow[auth]=={spec.version}", DRIVER)
+    return (S3_CLIENT, *own) if _s3.bucket(name, context) else own
 
 
 def client_requirements(spec: Spec) -> tuple[str, ...]:
@@ -146,12 +156,6 @@ def _for_environments(*hosts: Host, context: Context) -> tuple[str, ...]:
 def _database(name: str) -> str:
     """The SQLAlchemy address of a database on the local socket; peer authentication needs no more."""
     return f"postgresql+psycopg2:///{name}?host=/var/run/postgresql"
-
-
-def _artifacts(spec: Spec) -> str:
-    """Where the server keeps the artifacts that it serves; a kind of storage may answer `s3://…` here."""
-    del spec
-    return "/var/lib/mlflow/artifacts"
 
 
 def _postgresql(name: str, host: Host) -> Run:
@@ -180,20 +184,27 @@ def _postgresql(name: str, host: Host) -> Run:
 
 
 def _server(name: str, spec: Spec, host: Host, secrets: _Secrets, context: Context) -> Run:
-    auth, environment, users = "/etc/mlflow/auth.ini", "/etc/mlflow/secrets.env", "/etc/mlflow/users.json"
-    made_of = "/etc/mlflow/requirements.txt"
-    requirements = server_requirements(spec)
+    users, made_of = "/etc/mlflow/users.json", "/etc/mlflow/requirements.txt"
+    requirements = server_requirements(name, spec, context)
+    bucket = _s3.bucket(name, context)
     ini = render(
         "mlflow", "auth.ini.j2", database=_database(f"{name}_auth"), default_permission=spec.default_permission
     )
     passwords = {member: secret.placeholder for member, secret in secrets.people.items()}
-    key = render("mlflow", "secrets.env.j2", admin=secrets.admin.placeholder, session=secrets.session.placeholder)
+    key = render(
+        "mlflow",
+        "secrets.env.j2",
+        admin=secrets.admin.placeholder,
+        session=secrets.session.placeholder,
+        bucket=bucket,
+    )
+    asked = (*secrets.all, *((bucket.secret_key,) if bucket else ()))
     files = (
-        File(path=auth, content=ini),
+        File(path=AUTH, content=ini),
         File(path=made_of, content="".join(f"{requirement}\n" for requirement in requirements)),
-        File(path=environment, content=key, mode="0600"),
+        File(path=SECRETS, content=key, mode="0600"),
         File(path=users, content=json.dumps(passwords, indent=1) + "\n", mode="0600"),
-        File(path=UNIT, content=_unit(name, spec, host, auth, environment)),
+        File(path=UNIT, content=_unit(name, spec, host, bucket)),
     )
     return Run(
         name="mlflow",
@@ -201,30 +212,30 @@ def _server(name: str, spec: Spec, host: Host, secrets: _Secrets, context: Conte
         hosts=(host.name,),
         packages=("curl", *_for_environments(host, context=context)),
         files=files,
-        units=(Unit(name="mlflow.service", restart_on=(auth, made_of, environment, UNIT)),),
+        units=(Unit(name="mlflow.service", restart_on=(AUTH, made_of, SECRETS, UNIT)),),
         vars={
             "requirements": requirements,
             "index": _index(host, context),
             "database": _database(name),
             "port": spec.port,
             "users_file": users,
-            "admin_file": environment,
+            "admin_file": SECRETS,
         },
-        secrets=tuple(sorted(secret.name for secret in secrets.all)),
-        needs=("base", "postgresql"),
+        secrets=tuple(sorted(secret.name for secret in asked)),
+        needs=("base", "postgresql", *((bucket.run,) if bucket else ())),
     )
 
 
-def _unit(name: str, spec: Spec, host: Host, auth: str, environment: str) -> str:
+def _unit(name: str, spec: Spec, host: Host, bucket: Bucket | None) -> str:
     names = (host.name, host.fqdn, host.address, *spec.names)
     return render(
         "mlflow",
         "mlflow.service.j2",
         postgresql=POSTGRESQL,
-        secrets=environment,
-        auth=auth,
+        secrets=SECRETS,
+        auth=AUTH,
         database=_database(name),
-        artifacts=_artifacts(spec),
+        artifacts=f"s3://{bucket.name}" if bucket else LOCAL_ARTIFACTS,
         port=spec.port,
         workers=spec.workers,
         allowed_hosts=(*(f"{one}:{spec.port}" for one in names), *spec.names, "localhost:*", "127.0.0.1:*"),

@@ -151,3 +151,23 @@ def test_without_logins_and_compute_hosts_there_is_only_the_server() -> None:
     plan = make(loads(SPEC.replace("duty: login", "duty: edge").replace("duty: compute", "duty: edge")))
     assert "mlflow_client" not in {run.name for run in plan.runs}
     assert not any(requirement.startswith("mlflow-skinny") for requirement in plan.pip)
+
+
+def test_artifacts_go_to_the_bucket_of_its_name_where_a_storage_has_one() -> None:
+    stor = '  stor: {site: lab, duty: storage, hosts: "stor[01-03]", addresses: 10.77.0.31}\n'
+    storage = "storage: {fast: {kind: ceph, pool: stor, s3: {buckets: {BUCKET: {quota_gib: 1}}}}}\n"
+    spec = SPEC.replace("services:\n", f"{stor}{storage}services:\n")
+    with_one = make(loads(spec.replace("BUCKET", "mlflow")))
+    assert option(with_one, "artifacts-destination") == "s3://mlflow"
+    env = file(with_one, "mlflow", "/etc/mlflow/secrets.env")
+    assert env.mode == "0600"
+    assert "AWS_ACCESS_KEY_ID=mlflow\n" in env.content
+    assert "AWS_SECRET_ACCESS_KEY=@@secret/fast.s3.mlflow@@\n" in env.content
+    assert "MLFLOW_S3_ENDPOINT_URL=http://stor01.lab.example.net:7480\n" in env.content
+    assert "fast.s3.mlflow" in run(with_one, "mlflow").secrets
+    assert "fast.s3.mlflow" not in json.dumps(value(run(with_one, "mlflow_client")))
+    assert "ceph_cluster" in run(with_one, "mlflow").needs
+    assert any(requirement.startswith("boto3==") for requirement in with_one.pip)
+    without = make(loads(spec.replace("BUCKET", "other")))
+    assert option(without, "artifacts-destination") == mlflow.LOCAL_ARTIFACTS
+    assert "AWS" not in file(without, "mlflow", "/etc/mlflow/secrets.env").content

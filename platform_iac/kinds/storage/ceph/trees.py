@@ -1,0 +1,36 @@
+"""People's directories and teams' quotas in each file system.
+
+A team's directory carries its quota, and its members' directories are in it. Homes are reached by a
+link (`/home/alice` → `vision/alice`), so that accounts know nothing of teams.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from platform_iac.kinds.storage.ceph.spec import FileSystem, Spec
+    from platform_iac.plan.context import Context
+
+GIB: Final = 2**30
+PRIVATE: Final = ("home", "scratch")
+
+
+def declared(spec: Spec, context: Context) -> dict[str, Any]:
+    """Return folders and links of every file system, as the module `ceph_trees` takes them."""
+    return {name: _tree(filesystem, context) for name, filesystem in sorted(spec.filesystems.items())}
+
+
+def _tree(filesystem: FileSystem, context: Context) -> dict[str, Any]:
+    home, private = filesystem.purpose == "home", filesystem.purpose in PRIVATE
+    folders: dict[str, dict[str, Any]] = {}
+    links: dict[str, str] = {}
+    for team_name, team in sorted(context.spec.teams.items()):
+        quota_bytes = filesystem.quotas_gib.get(team_name, 0) * GIB
+        folders[f"/{team_name}"] = {"mode": "0755", "quota_bytes": quota_bytes}
+        for member, person in sorted(team.members.items()):
+            own = {"mode": "0700" if private else "0755", "uid": person.uid, "skeleton": home}
+            folders[f"/{team_name}/{member}"] = own
+            if home:
+                links[f"/{member}"] = f"{team_name}/{member}"
+    return {"folders": folders, "links": links}
