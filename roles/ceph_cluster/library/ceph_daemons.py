@@ -116,7 +116,7 @@ def monitor(fsid: str, name: str, monitors: dict[str, str], keyring: str, *, che
     if not check:
         making = store.with_name(f".making-{name}")
         shutil.rmtree(making, ignore_errors=True)
-        making.mkdir(parents=True)
+        making.mkdir(mode=0o700, parents=True)
         chart = making.with_name(f".map-{name}")
         chart.unlink(missing_ok=True)
         every = [
@@ -172,8 +172,8 @@ def _osd(identity: str, path: str, size_gib: int) -> int:
     disk = Path(path)
     if size_gib and not disk.exists():
         disk.parent.mkdir(parents=True, exist_ok=True)
-        with disk.open("wb") as file:
-            file.truncate(size_gib * 2**30)
+        disk.touch(mode=0o600)
+        os.truncate(disk, size_gib * 2**30)
     if not disk.exists():
         raise DaemonError(f"there is no {path} — mend `devices`, or look for the disk")
     holder = holds(path)

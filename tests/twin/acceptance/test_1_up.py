@@ -67,3 +67,22 @@ def test_every_check_of_the_plan_passes(running: Stack) -> None:
     failed = [f"{result.check.host}: {result.check.name}: {result.reason}" for result in results if not result.passed]
     assert not failed, "\n".join(failed)
     assert len(results) == len(running.plan.checks)
+
+
+def test_a_jobs_output_is_where_its_owner_expects_it(running: Stack) -> None:
+    remote = Remote(str(running.ssh_config))
+    script = "hostname; touch /datasets/vision/alice/seen"
+    argv = ["sbatch", "--wait", "--time=2", "--output=where.out", f"--wrap={script}"]
+    done = remote("login01", argv, user="alice", timeout_seconds=180)
+    assert done.rc == 0, done.said
+    said = remote("login01", ["cat", "where.out", "/datasets/vision/alice/seen"], user="alice")
+    assert said.rc == 0, said.said
+    assert said.out.startswith("gpu"), said.said
+
+
+def test_artifacts_of_mlflow_lie_in_the_object_store(running: Stack) -> None:
+    program = "import mlflow as m; m.set_experiment('of-s3'); m.start_run(); m.log_text('forty-two', 'proof.txt')"
+    argv = ["bash", "-c", 'exec "$PLATFORM_PYTHON" -c "$1"', "python", program]
+    done = Remote(str(running.ssh_config))("login01", argv, user="alice", timeout_seconds=180)
+    assert done.rc == 0, done.said
+    assert "proof.txt" in running.ok("stor01", "radosgw-admin bucket list --bucket=mlflow")

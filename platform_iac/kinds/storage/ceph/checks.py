@@ -66,7 +66,7 @@ def _mounts(spec: Spec, host: Host) -> Check:
         name=f"{host.name} has {' and '.join(mounts)}",
         host=host.name,
         argv=("findmnt", "--noheadings", "--raw", "--output", "TARGET,FSTYPE"),
-        expect=r"[\s\S]*".join(rf"^{re.escape(mount)} {kind}$" for mount in mounts),
+        expect=r"\A" + "".join(rf"(?=[\s\S]*^{re.escape(mount)} {kind}$)" for mount in mounts),
     )
 
 
