@@ -24,7 +24,9 @@ KEY_BYTES: Final = 16
 
 def fsid(name: str, context: Context) -> str:
     """Return the cluster's id: the same for the same platform, storage and domain."""
-    domain = context.spec.sites[context.spec.pools[context.spec.storage[name].pool].site].domain
+    pool = context.spec.storage[name].pool
+    site = next(host.site for host in context.hosts if host.pool == pool)
+    domain = context.spec.sites[site].domain
     return str(uuid.uuid5(uuid.NAMESPACE_DNS, f"{name}.{context.spec.name}.{domain}"))
 
 
