@@ -3,8 +3,8 @@
 It is for what the workstation's kernel may not have: NFS, md, XFS quotas, NVMe, RDMA. Roles see no difference but
 these: the kernel, its clock and its limits are the guest's own, and cgroups are version 2.
 
-Without KVM it is emulated, on two threads: it then answers on ssh 15 s after its start on a quiet machine of two
-cores, and Python in it runs about eight times slower than in a container.
+Without KVM it is emulated, on two threads: it then took 14 s to the first login on two cores, with
+four drives.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ COMMANDS = {"qemu-system-x86_64": "qemu-system-x86", "qemu-img": "qemu-utils"}
 """What guests need on this workstation beyond what every machine needs: commands and Debian's packages."""
 
 _CONSOLE = "console=ttyS0 panic=-1 net.ifnames=0"
-# An emulated processor has no such flaws, and audit costs it a tenth of its boot.
+# An emulated processor has no such flaws, and audit only costs time.
 _CHEAP = "mitigations=off audit=0 apparmor=0 no_timer_check"
 # No fsync reaches the workstation's disk, as with the other machines' overlays: a crash of the workstation may cost
 # the disk. A guest that dies, however it dies, has its writes in the workstation's page cache.
@@ -110,7 +110,7 @@ def boot(net: Network, known: Machine) -> None:
 
 
 def answers(net: Network, known: Machine) -> bool:
-    """Tell whether sshd greets; a connection costs an emulated guest a tenth of what a login does."""
+    """Tell whether sshd greets: that costs an emulated guest less than a login."""
     target = f"TCP:{known.address}:22,connect-timeout=2,readbytes=4"
     try:
         said = run([*inside(net.lab), "timeout", "5", "socat", "-u", target, "-"], timeout_seconds=10)
