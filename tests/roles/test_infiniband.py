@@ -1,7 +1,8 @@
 """The subnet manager on a simulated fabric: the real opensm routes the whole plan of 31 nodes with 8 rails.
 
-Four machines: the one that plays the fabric, both managers, and one of the nodes. All other adapters are
-only ibsim's, whose real opensm cannot tell the difference.
+Three machines: the one that plays the fabric, the manager, and one of the nodes. All other adapters are only
+ibsim's, and the real opensm cannot tell the difference. One manager: on the simulator two of them do not always
+agree on a master (README, "what was not tried").
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ pools:
   mgr:
     site: lab
     duty: manager
-    hosts: mgr[01-02]
+    hosts: mgr01
     addresses: 10.93.0.11
     hardware:
       like: cpu-server
@@ -53,7 +54,7 @@ SWEEP_SECONDS = 90
 
 @pytest.fixture(scope="module")
 def lab() -> Iterator[Lab]:
-    with machines.lab(SPEC, only=(SERVER, "mgr01", "mgr02", NODE)) as made:
+    with machines.lab(SPEC, only=(SERVER, "mgr01", NODE)) as made:
         up_to(made, "fabric_simulator")
         yield made
 
@@ -76,10 +77,7 @@ def wait(condition: Callable[[], bool], what: str, said: Callable[[], str]) -> N
 
 
 def log(lab: Lab) -> str:
-    return "\n".join(
-        f"{host}: {lab.run(host, 'tail -n 15 /var/log/opensm.log; journalctl -u opensm -n 10 --no-pager').text}"
-        for host in ("mgr01", "mgr02")
-    )
+    return lab.run("mgr01", "tail -n 30 /var/log/opensm.log; journalctl -u opensm -n 10 --no-pager").text
 
 
 def master(lab: Lab) -> str:
@@ -122,7 +120,6 @@ def test_infiniband_manager_passes_the_acceptance(lab: Lab) -> None:
 def test_the_engine_of_the_spec_is_the_one_that_is_used(managed: Lab) -> None:
     engine = "/usr/local/libexec/platform-iac/routing-engine"
     assert managed.ok("mgr01", engine).strip() == "master ftree", log(managed)
-    assert managed.ok("mgr02", engine).strip() == "standby", log(managed)
     assert "minhop" not in managed.ok("mgr01", "grep 'tables configured' /var/log/opensm.log")
 
 
@@ -144,7 +141,7 @@ def test_every_pair_of_adapters_has_a_route_and_its_quality_is_told(
     managed: Lab, record_property: Callable[[str, object], None]
 ) -> None:
     ways, ports = network(managed, planned(managed).cables), names(managed)
-    assert len(ports) == 31 * 8 + 2
+    assert len(ports) == 31 * 8 + 1
     assert ways.lost(ports) == []
     load = ways.load(all_to_all(ports))
     by, worst = worst_shift(ways, ports)
@@ -162,7 +159,7 @@ def test_every_port_has_the_partition_keys_of_the_plan(managed: Lab) -> None:
     context = Context(spec, managed.plan.hosts, planned(managed))
     partitions = _partitions.planned(spec.fabric.manager.partitions, context)
     wanted = _partitions.keys(partitions, planned(managed), context)
-    hosts = {NODE, "mgr01", "mgr02"}
+    hosts = {NODE, "mgr01"}
     for port in (port for port in planned(managed).adapters if port.host in hosts):
         said = managed.ok(port.host, f"smpquery -C {port.device} pkeys -D 0 1")
         found = [int(key, 16) for key in re.findall(r"0x([0-9a-f]{4})", said) if int(key, 16)]
