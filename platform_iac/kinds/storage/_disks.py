@@ -28,7 +28,7 @@ SURVIVES: Final[Mapping[str, str]] = {
 }
 
 OVERHEAD: Final = 0.02
-"""What md's superblocks, XFS's log, inodes and free-space trees take (measured: 0.9 % of a fresh file system), and room
+"""What md's superblocks, XFS's log, inodes and free-space trees take (an estimate), and room
 for the trees to grow."""
 
 GIB: Final = 2**30
