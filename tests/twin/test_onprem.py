@@ -27,7 +27,7 @@ UP_SECONDS = 1200
 # What Debian's packages keep on purpose, people's homes, which are not the platform's, and the awk that MariaDB
 # brings: apt keeps one that is there, because an essential package asks for any.
 KEPT = (
-    r"(user|group) (munge|slurm|mysql)|file /home/.*"
+    r"(user|group) (munge|slurm|mysql|ceph|uuidd|rdma)|file /home/.*"
     r"|package ii  (gawk|libmpfr6|libsigsegv2)|file /(etc/profile\.d|usr/bin)/gawk.*"
 )
 
