@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
-import io
 import json as json_module
-import subprocess
-import tarfile
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from platform_iac.commands.errors import FAILED, CommandError
 from platform_iac.commands.layout import table
+from platform_iac.commands.tree import checkout, git
 from platform_iac.plan.context import PlanError
 from platform_iac.plan.impact import touched
 from platform_iac.plan.make import make
@@ -89,33 +86,15 @@ def _made(state: Path) -> dict[str, str]:
 
 def _since(known: facts.Facts, stack: str, base: str, new: tuple[Platform, Plan]) -> facts.Facts:
     """Add what changes since `base`; nothing where the stack did not exist then."""
-    with tempfile.TemporaryDirectory(prefix="platform-iac-base-") as folder:
-        path = _spec_of(stack, base, Path(folder))
-        if path is None:
+    spec = locate(stack).resolve()
+    top = Path(git(spec.parent, "rev-parse", "--show-toplevel"))
+    commit = git(top, "rev-parse", "--verify", "--end-of-options", f"{base}^{{commit}}")
+    with checkout(top, commit) as tree:
+        path = tree / spec.relative_to(top)
+        if not path.is_file():
             return known
         try:
             old = load(path)
             return replace(known, touched=touched((old, make(old)), new))
         except (SpecError, PlanError) as error:
             return replace(known, untold=f"the spec of {base} cannot be read by this version: {error}")
-
-
-def _spec_of(stack: str, base: str, folder: Path) -> Path | None:
-    """Write the spec's folder as it was at `base` into `folder`; return the spec there, None where it was not."""
-    spec = locate(stack).resolve()
-    top = Path(_git(spec.parent, "rev-parse", "--show-toplevel").decode().strip())
-    commit = _git(top, "rev-parse", "--verify", "--end-of-options", f"{base}^{{commit}}").decode().strip()
-    inside = spec.parent.relative_to(top).as_posix()
-    if not _git(top, "ls-tree", "--name-only", commit, f"{inside}/{spec.name}" if inside != "." else spec.name):
-        return None
-    with tarfile.open(fileobj=io.BytesIO(_git(top, "archive", "--format=tar", commit, "--", inside))) as archive:
-        archive.extractall(folder, filter="data")
-    return folder / inside / spec.name
-
-
-def _git(folder: Path, *argv: str) -> bytes:
-    done = subprocess.run(["git", "-C", str(folder), *argv], capture_output=True, check=False)
-    if done.returncode != 0:
-        said = done.stderr.decode(errors="replace").strip().splitlines()
-        raise CommandError(f"git {argv[0]}: {said[-1] if said else 'failed'} — name a revision of this repository")
-    return done.stdout

@@ -26,7 +26,7 @@ def git(where: Path, *arguments: str) -> str:
         ["git", *arguments], cwd=where, capture_output=True, text=True, timeout=TIMEOUT_SECONDS, check=False
     )
     if done.returncode != 0:
-        raise CommandError(f"git {arguments[0]}: {done.stderr.strip()[:300]} — is it a commit of this repository?")
+        raise CommandError(f"git {arguments[0]}: {done.stderr.strip()[:300]} — name a revision of this repository")
     return done.stdout.strip()
 
 

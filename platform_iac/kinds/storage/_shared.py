@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Final, Literal
 from uuid import NAMESPACE_URL, uuid5
@@ -60,12 +61,12 @@ class Mount:
     types: tuple[str, ...]
 
 
-class Mounted(Model):
+class Mounted(Model, ABC):
     """Storage of any kind that some hosts mount."""
 
+    @abstractmethod
     def mounted(self, host: Host) -> tuple[Mount, ...]:
         """Return what this host mounts of it."""
-        raise NotImplementedError
 
 
 class Shared(Mounted):
