@@ -27,7 +27,12 @@ def check_fabric(stack: str, *, discovery: str | None = None, simulated: bool = 
     `discovery` is a file with what `ibnetdiscover` printed, `-` standard input; without it a host of the
     running stack is asked. `simulated`: the file is of a simulator, whose rates stand for higher ones.
     """
-    name, plan = planned(stack)
+    spec, plan = planned(stack)
+    if plan.kind != "infiniband":
+        raise CommandError(
+            f"{spec.name}: ibnetdiscover sees InfiniBand, and this fabric is {plan.kind} — compare what `lldpctl` says "
+            "on its hosts with fabric.dot of `platform-iac cabling`"
+        )
     if discovery is None:
         text, where, simulated = ask(stack, plan)
     else:
@@ -38,7 +43,7 @@ def check_fabric(stack: str, *, discovery: str | None = None, simulated: bool = 
         raise CommandError(f"{where}: {error}") from error
     report = compare(plan, found, divisor=ibnet.slowdown(plan) if simulated else 1)
     if json:
-        print(jsons.dumps({"stack": name, "discovery": where, **asdict(report)}, indent=2))
+        print(jsons.dumps({"stack": spec.name, "discovery": where, **asdict(report)}, indent=2))
     else:
         print(said(report), end="")
     return FAILED if report.findings else 0

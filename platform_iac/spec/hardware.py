@@ -7,11 +7,12 @@ memory_gib: 1024}`).
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, WithJsonSchema, model_validator
 from ruamel.yaml import YAML
 
 from platform_iac.spec.base import Model, setting
@@ -20,6 +21,9 @@ from platform_iac.spec.references import suggestion
 from platform_iac.spec.types import Label, SafeText, wrong
 
 CATALOG: Final = Path(__file__).parent / "catalog"
+
+INTERFACE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.]{0,14}")
+"""What a network interface may be called: Linux takes 15 characters; the rest is for files and shells."""
 
 Count = Annotated[int, Field(ge=1, le=4096)]
 Gib = Annotated[int, Field(ge=1, le=1_048_576)]
@@ -98,7 +102,28 @@ class Nics(Model):
     devices: Annotated[str, Field(max_length=200), AfterValidator(_devices)] = setting(
         impact="reconfigure", description="Device names in rail order, as a hostlist: `mlx5_[0-3]`."
     )
+    interfaces: Annotated[str, Field(max_length=400), AfterValidator(_devices)] | None = setting(
+        None,
+        impact="drain",
+        description="Linux's names of Ethernet ports, in the order of `devices`, where those are RDMA devices: "
+        "`enp[24,64]s0np0`.",
+    )
     rate_gbps: Gbps = setting(impact="replace", description="Speed that one port must show; less is a fault.")
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.interfaces and len(self.links) != self.count:
+            raise wrong(
+                f"{len(self.links)} `interfaces` for {self.count} `devices` — name one for each, in the same order"
+            )
+        if bad := [name for name in self.links if INTERFACE.fullmatch(name) is None]:
+            raise wrong(f"{bad[0][:40]!r} is no interface of Linux — 15 letters, digits, `_` and `.` at most")
+        return self
+
+    @property
+    def links(self) -> tuple[str, ...]:
+        """Names of the network interfaces, in rail order; none where the spec does not give them."""
+        return expand(self.interfaces) if self.interfaces else ()
 
     @property
     def names(self) -> tuple[str, ...]:

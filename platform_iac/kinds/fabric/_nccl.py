@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
-from platform_iac.plan.model import File
+from platform_iac.plan.model import Check, File
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from platform_iac.fabric.model import Adapter, Fabric
 
@@ -18,8 +20,14 @@ PORT: Final = 1
 """Adapters are single-ported, as ibnetdiscover and opensm name them: `mlx5_0:1`."""
 
 
-def settings(fabric: Fabric) -> dict[str, tuple[File, ...]]:
-    """Return /etc/nccl.conf of every host whose adapters are for jobs, by host. Equal hosts share one value."""
+NOTHING: Final[Mapping[str, object]] = MappingProxyType({})
+
+
+def settings(fabric: Fabric, more: Mapping[str, object] = NOTHING) -> dict[str, tuple[File, ...]]:
+    """Return /etc/nccl.conf of every host whose adapters are for jobs, by host. Equal hosts share one value.
+
+    `more` are settings that the kind of fabric adds.
+    """
     hosts: dict[str, list[Adapter]] = {}
     for adapter in fabric.adapters:
         if adapter.rail:
@@ -28,7 +36,7 @@ def settings(fabric: Fabric) -> dict[str, tuple[File, ...]]:
     crossing = cross_nic(fabric)
     found: dict[str, tuple[File, ...]] = {}
     for host, adapters in hosts.items():
-        text = _text(sorted(adapters, key=lambda adapter: adapter.rail), crossing)
+        text = _text(sorted(adapters, key=lambda adapter: adapter.rail), {"NCCL_CROSS_NIC": crossing, **more})
         found[host] = shared.setdefault(text, (File(path=PATH, content=text),))
     return found
 
@@ -44,11 +52,22 @@ def cross_nic(fabric: Fabric) -> int:
     return 0 if fabric.blocking > 1 else 2
 
 
-def _text(adapters: Iterable[Adapter], crossing: int) -> str:
+def checks(files: Mapping[str, tuple[File, ...]]) -> Iterator[Check]:
+    """Yield for every host of `settings` the proof that it has them."""
+    for host, (conf,) in files.items():
+        yield Check(
+            name=f"NCCL on {host} is told its adapters",
+            host=host,
+            argv=("cat", conf.path),
+            expect=rf"\A{re.escape(conf.content)}\Z",
+        )
+
+
+def _text(adapters: Iterable[Adapter], more: Mapping[str, object]) -> str:
     devices = ",".join(f"{adapter.device}:{PORT}" for adapter in adapters)
     values: Mapping[str, object] = {
         # The second `=` asks for exactly these: without it mlx5_1 means mlx5_10 too.
         "NCCL_IB_HCA": f"={devices}",
-        "NCCL_CROSS_NIC": crossing,
+        **more,
     }
     return "".join(f"{name}={value}\n" for name, value in values.items())

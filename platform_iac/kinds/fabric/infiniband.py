@@ -7,17 +7,18 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 from pydantic import AfterValidator, Field, WithJsonSchema
 
+from platform_iac.fabric import ibnet
 from platform_iac.kinds.fabric import _guids, _nccl, _subnet, _tree
 from platform_iac.kinds.fabric._subnet import Manager
 from platform_iac.kinds.fabric._tree import Tree
-from platform_iac.plan.model import Check, Part, Run
+from platform_iac.plan.model import Part, Run
 from platform_iac.spec.base import setting
 from platform_iac.spec.types import Label, wrong
 
 if TYPE_CHECKING:
     from platform_iac.fabric.model import Fabric
     from platform_iac.plan.context import Context
-    from platform_iac.plan.model import Host
+    from platform_iac.plan.model import Check, Host
     from platform_iac.spec.model import Platform
 
 _GUID = re.compile(r"[0-9a-f]{16}")
@@ -101,13 +102,9 @@ def plan(name: str, spec: Spec, context: Context) -> Part:  # noqa: ARG001  ever
 def checks(name: str, spec: Spec, context: Context) -> tuple[Check, ...]:  # noqa: ARG001
     """Return what proves that jobs are told their adapters, and that the fabric is managed as planned."""
     fabric = _fabric(spec, context)
-    told = tuple(
-        Check(
-            name=f"NCCL on {host} is told its adapters",
-            host=host,
-            argv=("cat", _nccl.PATH),
-            expect=rf"\A{re.escape(files[0].content)}\Z",
-        )
-        for host, files in _nccl.settings(fabric).items()
-    )
-    return (*told, *_subnet.checks(spec.manager, context, fabric))
+    return (*_nccl.checks(_nccl.settings(fabric)), *_subnet.checks(spec.manager, context, fabric))
+
+
+def exports(spec: Spec, fabric: Fabric) -> dict[str, str]:  # noqa: ARG001  every kind is called alike
+    """Return what cable checkers and the simulator read, by file name."""
+    return {"fabric.ibnetdiscover": ibnet.write(fabric)}
