@@ -8,12 +8,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import pytest
 
 from platform_iac.checks.remote import Remote
 from platform_iac.checks.run import judge
 from platform_iac.lab import machine
+from platform_iac.plan.make import make
+from platform_iac.spec.load import loads
 from tests.twin_support import machines
 from tests.twin_support.acceptance import accept, unchanged
 from tests.twin_support.ansible import play, up_to
@@ -166,8 +169,18 @@ def test_the_clients_pass_the_acceptance(lab: Lab) -> None:
     assert whole(lab)
 
 
+def test_a_member_who_joins_later_gets_a_home_in_the_cluster(lab: Lab) -> None:
+    spec = SPEC.replace("bob: {uid: 20002}", "bob: {uid: 20002}, carol: {uid: 20003}")
+    later = replace(lab, plan=make(loads(spec)))
+    play(later, "base").ok()
+    assert lab.run("login01", "test -e /home/carol").rc != 0, "the role base made a home in the shared file system"
+    play(later, "ceph_cluster").ok()
+    lab.ok("login01", "touch hers", user="carol")
+    assert lab.ok("login02", "readlink -f ~ && ls", user="carol").split() == ["/home/language/carol", "hers"]
+    unchanged(later, "base")
+
+
 def test_homes_and_mounts_are_what_the_other_roles_expect(lab: Lab) -> None:
-    unchanged(lab, "base")
     assert lab.ok("login01", "stat -Lc '%a %U' /home/alice").strip() == "700 alice"
     assert lab.ok("login01", "cd && readlink -f ~ && test -f .profile", user="alice").strip() == "/home/vision/alice"
     assert lab.run("login01", "ls /home/vision/alice", user="bob").rc != 0

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Final, Literal, Self
 from uuid import NAMESPACE_URL, uuid5
 from zlib import crc32
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from platform_iac.plan.context import PlanError
 from platform_iac.spec.base import Model, setting
@@ -65,12 +65,12 @@ class Mounted(Model, ABC):
     """Storage of any kind that some hosts mount."""
 
     @abstractmethod
-    def mounted(self, host: Host) -> tuple[Mount, ...]:
+    def mounted(self, host: Host, context: Context) -> tuple[Mount, ...]:
         """Return what this host mounts of it."""
 
 
-class Shared(Mounted):
-    """One shared file system: the beginning of the `Spec` of its kind."""
+class FileSystem(Model):
+    """One file system that hosts share: where, what for, and how much of it each team may fill."""
 
     mount: MountPoint = setting(impact="drain", description="Where hosts mount it: `/home`, `/datasets`, …")
     purpose: Purpose = setting(
@@ -82,6 +82,19 @@ class Shared(Mounted):
         impact="reconfigure",
         description="Most that each team's members may keep in it together, in GiB; a team left out has no limit.",
     )
+
+    @model_validator(mode="after")
+    def _homes_are_where_accounts_have_them(self) -> Self:
+        if self.purpose == "home" and self.mount != HOMES:
+            raise wrong(f"homes are mounted at {self.mount}, but accounts have theirs in {HOMES} — mount them there")
+        if self.mount == HOMES and self.purpose != "home":
+            raise wrong(f"{HOMES} has `purpose: {self.purpose}` — write `purpose: home`, or mount it elsewhere")
+        return self
+
+
+class Shared(Mounted, FileSystem):
+    """One shared file system: the beginning of the `Spec` of its kind."""
+
     mounted_by: tuple[Duty, ...] = setting(
         ("login", "compute"), min_length=1, impact="drain", description="Duties whose hosts mount it."
     )
@@ -93,9 +106,8 @@ class Shared(Mounted):
 
 def mounts_of(host: Host, context: Context) -> tuple[Mount, ...]:
     """Return every file system of the platform's storage that a host mounts, by path."""
-    found = [
-        mount for part in context.spec.storage.values() if isinstance(part, Mounted) for mount in part.mounted(host)
-    ]
+    parts = (part for part in context.spec.storage.values() if isinstance(part, Mounted))
+    found = (mount for part in parts for mount in part.mounted(host, context))
     return tuple(sorted(found, key=lambda mount: mount.path))
 
 

@@ -37,8 +37,9 @@ class Spec(Mounted):
         14, impact="reconfigure", description="What was not read or written for so long is removed."
     )
 
-    def mounted(self, host: Host) -> tuple[Mount, ...]:
+    def mounted(self, host: Host, context: Context) -> tuple[Mount, ...]:
         """Return the one mount, on the hosts of its pools."""
+        del context
         return (Mount(self.mount, "scratch", _shared.LOCAL),) if host.pool in self.pools else ()
 
 

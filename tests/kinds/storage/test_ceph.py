@@ -102,9 +102,10 @@ def refused(spec: str) -> str:
         ("{vision: 2}", "{vision: 9}", "quotas promise 11 GiB, 3 hosts hold 6 GiB in 3 copies at 80% full — lower"),
         ("{vision: 2}", "{vison: 2}", "did you mean `vision`?"),
         ("mount: /datasets", "mount: /home/datasets", "/home/datasets lies inside /home — mount file systems beside"),
-        ("mount: /datasets", "mount: /home", "two file systems are mounted at /home — give each its own"),
-        ("mount: /home,", "mount: /people,", "homes are at /home on every host, not at /people — write `mount: /home`"),
-        ("purpose: datasets", "purpose: home", "people have one home: keep one"),
+        ("mount: /datasets, purpose: datasets", "mount: /home, purpose: home", "are mounted at /home — give each its"),
+        ("mount: /home,", "mount: /people,", "homes are mounted at /people, but accounts have theirs in /home"),
+        ("purpose: datasets", "purpose: home", "homes are mounted at /datasets, but accounts have theirs in /home"),
+        ("mount: /datasets", "mount: /usr/data", "/usr/data belongs to the operating system — mount at /home"),
         ("pool: stor", "{pool: stor, devices: nvme0n1}", "is no list of disks — write device names as a hostlist"),
     ],
 )
@@ -148,6 +149,23 @@ def test_the_cluster_comes_first_then_its_clients_then_those_who_work_on_them(pl
     assert names.index("ceph_cluster") < names.index("mlflow")
     assert "Before=slurmd.service" in text(plan, "ceph_client", "/etc/systemd/system/ceph-mount-home.service")
     assert "RequiredBy=slurmd.service" in text(plan, "ceph_client", "/etc/systemd/system/ceph-mount-home.service")
+
+
+def test_accounts_and_health_checks_of_clients_know_its_mounts(plan: Plan) -> None:
+    homes = {host for host, values in run(plan, "base").host_vars.items() if values.get("shared_homes")}
+    assert homes == {"login01", "gpu01", "gpu02"}
+    health = json.loads(text(plan, "slurm_node", "/etc/platform-iac/node-health.json"))
+    assert health["mounts"] == [
+        {"path": "/datasets", "types": ["fuse.ceph-fuse"]},
+        {"path": "/home", "types": ["fuse.ceph-fuse"]},
+    ]
+
+
+def test_another_storage_cannot_be_mounted_at_the_same_place() -> None:
+    server = "{profile: generic, addresses: [10.77.0.99], export: /x}"
+    nfs = f"  more: {{kind: nfs, mount: /home, purpose: home, server: {server}}}\n"
+    said = refused(TWIN.replace("scheduler:", f"{nfs}scheduler:", 1))
+    assert "two file systems at /home — give one another `mount`" in said, said
 
 
 def test_clients_are_logins_and_nodes_and_know_nothing_of_each_other(plan: Plan) -> None:

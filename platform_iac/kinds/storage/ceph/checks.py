@@ -24,10 +24,10 @@ WRITE = 'set -e; f=$(mktemp "$1/.platform-iac-XXXXXX"); echo shared > "$f"; sync
 def checks(name: str, spec: Spec, context: Context) -> tuple[Check, ...]:
     """Return the proof: quorum, disks, file systems, mounts and quotas, and the gateways."""
     hosts = rules.hosts(name, spec, context)
-    users = clients(spec, context, hosts)
+    users = clients(spec, context)
     return (
         *_cluster(name, spec, context, hosts),
-        *(_mounts(spec, host) for host in users),
+        *(_mounts(spec, host, context) for host in users),
         *_people(spec, context, users),
         *_gateways(name, spec, hosts),
     )
@@ -59,14 +59,14 @@ def _cluster(name: str, spec: Spec, context: Context, hosts: tuple[Host, ...]) -
         )
 
 
-def _mounts(spec: Spec, host: Host) -> Check:
-    kind = r"fuse\.ceph-fuse" if spec.client == "fuse" else "ceph"
-    mounts = sorted(filesystem.mount for filesystem in spec.filesystems.values())
+def _mounts(spec: Spec, host: Host, context: Context) -> Check:
+    mounts = sorted(spec.mounted(host, context), key=lambda mount: mount.path)
+    lines = (rf"(?=[\s\S]*^{re.escape(mount.path)} {re.escape(mount.types[0])}$)" for mount in mounts)
     return Check(
-        name=f"{host.name} has {' and '.join(mounts)}",
+        name=f"{host.name} has {' and '.join(mount.path for mount in mounts)}",
         host=host.name,
         argv=("findmnt", "--noheadings", "--raw", "--output", "TARGET,FSTYPE"),
-        expect=r"\A" + "".join(rf"(?=[\s\S]*^{re.escape(mount)} {kind}$)" for mount in mounts),
+        expect=r"\A" + "".join(lines),
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final
 
+from platform_iac.kinds.storage import _shared
 from platform_iac.kinds.storage._s3 import Bucket
 from platform_iac.kinds.storage.ceph import config, rules, trees
 from platform_iac.plan.model import File, Part, Run, Secret, Unit
@@ -22,9 +23,6 @@ CLIENT_PACKAGES: Final = {"fuse": ("ceph-fuse",), "kernel": ("ceph-common",)}
 MANAGERS: Final = 2
 """One works, one waits."""
 
-FILES_BEGIN: Final = ("mlflow_client", "slurm_login", "slurm_node")
-"""Runs after which people work on a host: their files must be there by then."""
-
 
 def plan(name: str, spec: Spec, context: Context) -> Part:
     """Return the runs `ceph_cluster` and `ceph_client`."""
@@ -33,17 +31,15 @@ def plan(name: str, spec: Spec, context: Context) -> Part:
     keys = tuple(config.bucket_key(name, bucket) for bucket in sorted(spec.s3.buckets if spec.s3 else ()))
     secrets = (config.key(name, "admin"), config.key(name, "monitors"), *mounts, *keys)
     runs = [_cluster(name, spec, context, hosts, secrets)]
-    if users := clients(spec, context, hosts):
+    if users := clients(spec, context):
         files = config.client_files(name, spec, context, hosts)
         runs.append(_client(spec, files, users, mounts))
     return Part(runs=tuple(runs), secrets=secrets)
 
 
-def clients(spec: Spec, context: Context, hosts: tuple[Host, ...]) -> tuple[Host, ...]:
-    """Return the hosts that mount the file systems: those of the cluster's own site, none where there are no such."""
-    if not spec.filesystems:
-        return ()
-    return tuple(host for host in context.with_duty(*spec.mounted_by) if host.site == hosts[0].site)
+def clients(spec: Spec, context: Context) -> tuple[Host, ...]:
+    """Return the hosts that mount something of it."""
+    return tuple(host for host in context.hosts if spec.mounted(host, context))
 
 
 def buckets(name: str, spec: Spec, context: Context) -> dict[str, Bucket]:
@@ -146,5 +142,5 @@ def _client(spec: Spec, files: tuple[File, ...], users: tuple[Host, ...], secret
         vars={"mounts": tuple(sorted(filesystem.mount for filesystem in spec.filesystems.values()))},
         secrets=tuple(sorted(secret.name for secret in secrets)),
         needs=("base", "ceph_cluster"),
-        before=FILES_BEGIN,
+        before=_shared.WAITING,
     )

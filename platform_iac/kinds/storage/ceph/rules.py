@@ -5,6 +5,7 @@ from __future__ import annotations
 from ipaddress import IPv4Network
 from typing import TYPE_CHECKING, Final
 
+from platform_iac.kinds.storage import _shared
 from platform_iac.plan.context import PlanError
 from platform_iac.spec.hostlist import expand
 
@@ -40,6 +41,7 @@ def hosts(name: str, spec: Spec, context: Context) -> tuple[Host, ...]:
             f"{spec.replicas} copies on different hosts need {spec.replicas} hosts, pool `{spec.pool}` has "
             f"{len(found)} — add hosts or lower `replicas`"
         )
+    _shared.no_place_twice(context)
     problems += _disks(spec, context, found) + _network(spec, context, found)
     if not problems:
         problems += _room(spec, context, found)

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Final, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
+from platform_iac.kinds.storage._shared import Duty, FileSystem, Gib, Mount, Mounted
 from platform_iac.spec.base import Model, setting
 from platform_iac.spec.hostlist import HostlistError, expand
-from platform_iac.spec.types import AbsolutePath, Cidr, Domain, Label, PoolName, Port, TeamName, wrong
+from platform_iac.spec.types import Cidr, Domain, Label, PoolName, Port, wrong
 
-Gib = Annotated[int, Field(ge=1, le=1_048_576)]
-DEVICE = "/dev/"
+if TYPE_CHECKING:
+    from platform_iac.plan.context import Context
+    from platform_iac.plan.model import Host
+
+DEVICE: Final = "/dev/"
+TYPES: Final = {"fuse": "fuse.ceph-fuse", "kernel": "ceph"}
+"""What /proc/mounts calls a file system, by client."""
 
 
 def _devices(text: str) -> str:
@@ -25,21 +31,6 @@ def _devices(text: str) -> str:
 
 
 Devices = Annotated[str, Field(max_length=200), AfterValidator(_devices)]
-
-
-class FileSystem(Model):
-    """A shared file system, mounted on every client."""
-
-    mount: AbsolutePath = setting(impact="drain", description="Where clients mount it.")
-    purpose: Literal["home", "datasets", "scratch", "project", "software"] = setting(
-        impact="forbidden",
-        description="What it is for. `home` and `scratch` folders are private; in the others everyone may read.",
-    )
-    quotas_gib: dict[TeamName, Gib] = setting(
-        default_factory=dict,
-        impact="reconfigure",
-        description="Most that a team may keep in it, in GiB; clients stop a little after the limit.",
-    )
 
 
 class Bucket(Model):
@@ -62,7 +53,7 @@ class S3(Model):
     )
 
 
-class Spec(Model):
+class Spec(Mounted):
     """An all-flash Ceph cluster on hosts of our own."""
 
     kind: Literal["ceph"] = setting(impact="replace", description="Ceph: CephFS and RGW (S3).")
@@ -96,9 +87,15 @@ class Spec(Model):
     client: Literal["fuse", "kernel"] = setting(
         "fuse", impact="drain", description="How file systems are mounted: in user space, or by the kernel's client."
     )
-    mounted_by: tuple[Literal["login", "compute", "edge", "workstation"], ...] = setting(
+    mounted_by: tuple[Duty, ...] = setting(
         ("login", "compute"), min_length=1, impact="drain", description="Duties whose hosts mount the file systems."
     )
+
+    def mounted(self, host: Host, context: Context) -> tuple[Mount, ...]:
+        """Return every file system of it, on hosts of the cluster's own site with a duty that mounts them."""
+        if host.duty not in self.mounted_by or host.site != context.spec.pools[self.pool].site:
+            return ()
+        return tuple(Mount(own.mount, own.purpose, (TYPES[self.client],)) for own in self.filesystems.values())
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -118,11 +115,4 @@ class Spec(Model):
             for other in mounts:
                 if other.startswith(f"{one}/"):
                     raise wrong(f"{other} lies inside {one} — mount file systems beside each other")
-        homes = [name for name, filesystem in self.filesystems.items() if filesystem.purpose == "home"]
-        if len(homes) > 1:
-            raise wrong(f"{', '.join(homes)} all have `purpose: home` — people have one home: keep one")
-        if homes and self.filesystems[homes[0]].mount != "/home":
-            raise wrong(
-                f"homes are at /home on every host, not at {self.filesystems[homes[0]].mount} — write `mount: /home`"
-            )
         return self

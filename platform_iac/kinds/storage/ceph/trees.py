@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from platform_iac.kinds.storage._shared import MODES
+
 if TYPE_CHECKING:
-    from platform_iac.kinds.storage.ceph.spec import FileSystem, Spec
+    from platform_iac.kinds.storage._shared import FileSystem
+    from platform_iac.kinds.storage.ceph.spec import Spec
     from platform_iac.plan.context import Context
 
 GIB: Final = 2**30
-PRIVATE: Final = ("home", "scratch")
 
 
 def declared(spec: Spec, context: Context) -> dict[str, Any]:
@@ -22,14 +24,14 @@ def declared(spec: Spec, context: Context) -> dict[str, Any]:
 
 
 def _tree(filesystem: FileSystem, context: Context) -> dict[str, Any]:
-    home, private = filesystem.purpose == "home", filesystem.purpose in PRIVATE
+    home, mode = filesystem.purpose == "home", MODES.get(filesystem.purpose, "0755")
     folders: dict[str, dict[str, Any]] = {}
     links: dict[str, str] = {}
     for team_name, team in sorted(context.spec.teams.items()):
         quota_bytes = filesystem.quotas_gib.get(team_name, 0) * GIB
         folders[f"/{team_name}"] = {"mode": "0755", "quota_bytes": quota_bytes}
         for member, person in sorted(team.members.items()):
-            own = {"mode": "0700" if private else "0755", "uid": person.uid, "skeleton": home}
+            own = {"mode": mode, "uid": person.uid, "skeleton": home}
             folders[f"/{team_name}/{member}"] = own
             if home:
                 links[f"/{member}"] = f"{team_name}/{member}"

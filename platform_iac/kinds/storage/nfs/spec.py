@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal, Self
 from pydantic import Field, model_validator
 
 from platform_iac.kinds.storage._floors import Floors
-from platform_iac.kinds.storage._shared import HOMES, Gib, Mount, Shared
+from platform_iac.kinds.storage._shared import Gib, Mount, Shared
 from platform_iac.kinds.storage.nfs.profiles import (
     MOST_CONNECTIONS,
     PORTS,
@@ -21,6 +21,7 @@ from platform_iac.spec.base import Model, setting
 from platform_iac.spec.types import AbsolutePath, Cidr, IPv4, Label, PoolName, Port, wrong
 
 if TYPE_CHECKING:
+    from platform_iac.plan.context import Context
     from platform_iac.plan.model import Host
 
 FILESYSTEMS: Final = ("nfs", "nfs4")
@@ -112,8 +113,9 @@ class Spec(Shared):
         None, impact="none", description="How fast it must be: what `platform-iac check storage` asks for."
     )
 
-    def mounted(self, host: Host) -> tuple[Mount, ...]:
+    def mounted(self, host: Host, context: Context) -> tuple[Mount, ...]:
         """Return the one mount, on hosts with a duty that mounts it."""
+        del context
         return (Mount(self.mount, self.purpose, FILESYSTEMS),) if host.duty in self.mounted_by else ()
 
     @property
@@ -143,10 +145,6 @@ class Spec(Shared):
                 "it must be clear who serves it — write `server` for an all-flash system, or `served_by` for hosts of "
                 "ours, one of them"
             )
-        if self.purpose == "home" and self.mount != HOMES:
-            raise wrong(f"homes are mounted at {self.mount}, but accounts have theirs in {HOMES} — mount them there")
-        if self.mount == HOMES and self.purpose != "home":
-            raise wrong(f"{HOMES} has `purpose: {self.purpose}` — write `purpose: home`, or mount it elsewhere")
         if self.security != "sys":
             raise wrong(
                 f"`security: {self.security}` needs a Kerberos realm, which no kind sets up yet — write `sys`, and "
