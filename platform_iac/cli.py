@@ -90,8 +90,9 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
         _json("fabric: the findings as JSON"),
     ),
     "drift": (
-        _STACK,
-        _json("as JSON: by host and thing"),
+        ("stacks", {"nargs": "+", "metavar": "STACK", "help": "stacks' names; of several, each is asked"}),
+        _json("as JSON: by stack, host and thing"),
+        ("--markdown", {"action": "store_true", "help": "as a Markdown report, for an issue or a job's summary"}),
         ("--sarif", {"type": Path, "metavar": "FILE", "help": "also write SARIF there"}),
     ),
     "promote": (*_TO, ("--rollback", {"action": "store_true", "help": "return to the former good release"})),

@@ -28,9 +28,23 @@ def check_fabric(stack: str, *, discovery: str | None = None, simulated: bool = 
     running stack is asked. `simulated`: the file is of a simulator, whose rates stand for higher ones.
     """
     spec, plan = planned(stack)
+    report, where = compared(stack, plan, discovery=discovery, simulated=simulated)
+    if json:
+        print(jsons.dumps({"stack": spec.name, "discovery": where, **asdict(report)}, indent=2))
+    else:
+        print(said(report), end="")
+    return FAILED if report.findings else 0
+
+
+def compared(stack: str, plan: Fabric, *, discovery: str | None = None, simulated: bool = False) -> tuple[Report, str]:
+    """Return what is wrong with the cables of `plan`, and where that was seen: `discovery`, or a host of the stack.
+
+    Raises:
+        CommandError: nothing was found out; with the reason.
+    """
     if plan.kind != "infiniband":
         raise CommandError(
-            f"{spec.name}: ibnetdiscover sees InfiniBand, and this fabric is {plan.kind} — compare what `lldpctl` says "
+            f"{stack}: ibnetdiscover sees InfiniBand, and this fabric is {plan.kind} — compare what `lldpctl` says "
             "on its hosts with fabric.dot of `platform-iac cabling`"
         )
     if discovery is None:
@@ -41,12 +55,7 @@ def check_fabric(stack: str, *, discovery: str | None = None, simulated: bool = 
         found = ibnet.parse(text)
     except ibnet.DiscoveryError as error:
         raise CommandError(f"{where}: {error}") from error
-    report = compare(plan, found, divisor=ibnet.slowdown(plan) if simulated else 1)
-    if json:
-        print(jsons.dumps({"stack": spec.name, "discovery": where, **asdict(report)}, indent=2))
-    else:
-        print(said(report), end="")
-    return FAILED if report.findings else 0
+    return compare(plan, found, divisor=ibnet.slowdown(plan) if simulated else 1), where
 
 
 def read(path: str) -> str:

@@ -1,49 +1,55 @@
-"""`platform-iac drift`: ask every host, and say what differs from what was applied."""
+"""`platform-iac drift`: ask every host of some stacks, and say what differs from what was applied."""
 
 from __future__ import annotations
 
 import json as text
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from platform_iac.commands import layout
-from platform_iac.commands.errors import FAILED
+from platform_iac.commands import check_fabric, layout
+from platform_iac.commands.errors import BAD_INPUT, FAILED, CommandError, bad_input
 from platform_iac.commands.pulumi import EngineError, captured, export, select
+from platform_iac.plan.make import make
+from platform_iac.review import drift as report
 from platform_iac.review import sarif as forge
+from platform_iac.review.drift import Found, Seen
 from platform_iac.spec.load import load
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
-    """One thing on one host that is not as it was applied; `said` may have a diff in further lines."""
+def drift(stacks: Sequence[str], *, json: bool, markdown: bool, sarif: Path | None) -> int:
+    """Print what differs; 1 when something does, 2 when a stack could not be asked. `up` mends exactly that.
 
-    host: str
-    thing: str
-    said: str
-    resource: str
+    One stack that cannot be asked is an error at once; of several the others are still asked.
 
-
-def drift(stack: str, *, json: bool, sarif: Path | None) -> int:
-    """Print what differs; 1 when something does. The next `up` mends exactly that."""
-    load(stack)
-    select(stack, quiet=True)
-    found = scan(stack)
+    Raises:
+        EngineError, CommandError: the only stack cannot be asked.
+    """
+    seen = tuple(_seen(stack, alone=len(stacks) == 1) for stack in stacks)
+    found = [each for stack in seen for each in stack.found]
     if sarif is not None:
-        results = [(f"drift/{each.thing.split()[0]}", f"{each.host}: {each.thing}: {each.said}") for each in found]
-        sarif.write_text(forge.text(results, f"stacks/{stack}.yaml"), encoding="utf-8")
+        results = [
+            (f"drift/{each.thing.split()[0]}", f"{each.host}: {each.thing}: {each.said}", f"stacks/{each.stack}.yaml")
+            for each in found
+        ]
+        sarif.write_text(forge.text(results), encoding="utf-8")
     if json:
         print(text.dumps([asdict(each) for each in found], indent=2, ensure_ascii=False))
+    elif markdown:
+        print(report.markdown(seen, datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")), end="")
     else:
-        print(table(found), end="")
+        print("\n".join(_shown(each, named=len(seen) > 1) for each in seen), end="")
+    if any(each.problem for each in seen):
+        return BAD_INPUT
     return FAILED if found else 0
 
 
 def scan(stack: str) -> tuple[Found, ...]:
-    """Refresh the stack and return everything that differs, sorted by host and thing.
+    """Refresh the stack, look at its cables, and return everything that differs, sorted by host and thing.
 
     Raises:
         EngineError: the refresh did not finish.
@@ -52,19 +58,53 @@ def scan(stack: str) -> tuple[Found, ...]:
     if done.returncode != 0:
         raise EngineError(f"pulumi refresh of {stack} did not finish: {(done.stderr or done.stdout).strip()[-2000:]}")
     resources = export(stack)["deployment"].get("resources", [])
-    return tuple(sorted(_found(resources), key=lambda each: (each.host, each.thing)))
+    found = [*_found(stack, resources), *_cables(stack)]
+    return tuple(sorted(found, key=lambda each: (each.host, each.thing)))
 
 
-def _found(resources: list[dict[str, Any]]) -> Iterator[Found]:
+def _seen(stack: str, *, alone: bool) -> Seen:
+    try:
+        load(stack)
+        select(stack, quiet=True)
+        return Seen(stack=stack, found=scan(stack))
+    except bad_input() as error:
+        if alone:
+            raise
+        return Seen(stack=stack, problem=str(error))
+
+
+def _found(stack: str, resources: list[dict[str, Any]]) -> Iterator[Found]:
     for resource in resources:
         name = str(resource["urn"]).rsplit("::", 1)[1]
         outputs = resource.get("outputs") or {}
         for host, things in (outputs.get("drift") or {}).items():
             for thing, said in things.items():
-                yield Found(host=host, thing=thing, said=said, resource=name)
+                yield Found(stack=stack, host=host, thing=thing, said=said, resource=name)
         if outputs.get("missing"):
             kind = str(resource["type"]).rsplit(":", 1)[1].lower()
-            yield Found(host=str(outputs.get("name", "")), thing=f"{kind} {name}", said="is gone", resource=name)
+            host = str(outputs.get("name", ""))
+            yield Found(stack=stack, host=host, thing=f"{kind} {name}", said="is gone", resource=name)
+
+
+def _cables(stack: str) -> Iterator[Found]:
+    """Yield what is wrong with the cables of an InfiniBand fabric; one that does not answer is no clean one."""
+    fabric = make(load(stack)).fabric
+    if fabric is None or fabric.kind != "infiniband":  # nothing on an Ethernet's hosts says where its cables are
+        return
+    try:
+        compared, _ = check_fabric.compared(stack, fabric)
+    except CommandError as error:
+        yield Found(stack=stack, host="fabric", thing="fabric", said=f"not asked: {error}", resource="fabric")
+        return
+    for finding in compared.findings:
+        thing = f"{finding.kind} {finding.where}"
+        yield Found(stack=stack, host="fabric", thing=thing, said=finding.text, resource="fabric")
+
+
+def _shown(seen: Seen, *, named: bool) -> str:
+    return (f"{seen.stack}\n" if named else "") + (
+        f"not asked: {seen.problem}\n" if seen.problem else table(seen.found)
+    )
 
 
 def table(found: tuple[Found, ...]) -> str:

@@ -3,26 +3,19 @@
 from __future__ import annotations
 
 import difflib
-import re
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
+from platform_iac.review.cells import LIMIT, MOST_ROWS, code, escape, folded, table
 from platform_iac.spec.errors import dotted
 from platform_iac.spec.hostlist import compress
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from platform_iac.review.delta import FileChange, RunChange
     from platform_iac.review.proof import Proof
     from platform_iac.review.report import Report, Verdict
-
-LIMIT: Final = 65_000
-"""Characters. GitHub refuses a comment of more than 65,536."""
-
-MOST_ROWS: Final = 60
-MOST_LINES: Final = 120
-"""Rows of one table, and lines of one diff; what is left out is counted."""
 
 
 def markdown(report: Report) -> str:
@@ -48,13 +41,13 @@ def _head(report: Report) -> str:
     new = [f"{_count(names)} {word}" for names, word in words if names]
     resources = ", ".join(f"{count} to {what}" for what, count in found.resources.items() if what != "same" and count)
     sentences = (
-        f"Between `{_code(report.base)}` and `{_code(report.head)}`: {'; '.join([hosts, *new])}.",
+        f"Between `{code(report.base)}` and `{code(report.head)}`: {'; '.join([hosts, *new])}.",
         f"Gravest impact of the spec's changes: **{report.impact}**.",
         f"Role resources: {resources or 'none change'}, {found.resources.get('same', 0)} unchanged.",
         f"Checks: {found.checks[0]} before, {found.checks[1]} after.",
     )
     notes = [f"\n> {note}" for note in report.notes]
-    return "\n".join([f"## `{_code(report.stack)}`: {mark}", "", " ".join(sentences), *notes]) + "\n"
+    return "\n".join([f"## `{code(report.stack)}`: {mark}", "", " ".join(sentences), *notes]) + "\n"
 
 
 def _count(hosts: Sequence[str]) -> str:
@@ -66,14 +59,14 @@ def _policies(report: Report) -> str:
         return f"### Policies\n\n{report.rules} rules asked, nothing found.\n"
     rows = [_verdict(verdict) for verdict in report.verdicts]
     head = f"{report.rules} rules asked, {len(report.failed)} refuse, {len(rows) - len(report.failed)} advise."
-    return f"### Policies\n\n{head}\n\n{_table(('', 'rule', 'where', 'what and what to do'), rows)}"
+    return f"### Policies\n\n{head}\n\n{table(('', 'rule', 'where', 'what and what to do'), rows)}"
 
 
 def _verdict(verdict: Verdict) -> tuple[str, ...]:
     mark = "❌" if verdict.severity == "mandatory" else "⚠️"
     said = verdict.message if verdict.judged else f"could not judge: {verdict.message}"
     todo = f" — {verdict.todo}" if verdict.todo else ""
-    return (mark, f"`{_code(verdict.rule)}`", f"`{_code(verdict.subject)}`", said + todo)
+    return (mark, f"`{code(verdict.rule)}`", f"`{code(verdict.subject)}`", said + todo)
 
 
 def _changes(report: Report) -> str:
@@ -81,7 +74,7 @@ def _changes(report: Report) -> str:
         return ""
     rows = [
         (
-            f"`{_code(dotted(found.change.path))}`",
+            f"`{code(dotted(found.change.path))}`",
             _short(found.change.before),
             _short(found.change.after),
             f"**{found.change.impact}**",
@@ -89,20 +82,20 @@ def _changes(report: Report) -> str:
         )
         for found in report.changes
     ]
-    return f"### Spec\n\n{_table(('field', 'before', 'after', 'impact', 'hosts of the pool'), rows)}"
+    return f"### Spec\n\n{table(('field', 'before', 'after', 'impact', 'hosts of the pool'), rows)}"
 
 
 def _runs(report: Report) -> str:
     rows = [_run(run) for run in report.delta.runs]
     head = ("run", "", "hosts", "files", "beside files", "restarts")
-    return f"### What `up` does\n\n{_table(head, rows)}" if rows else "### What `up` does\n\nNothing.\n"
+    return f"### What `up` does\n\n{table(head, rows)}" if rows else "### What `up` does\n\nNothing.\n"
 
 
 def _run(run: RunChange) -> tuple[str, ...]:
-    files = ", ".join(f"`{_code(file.path)}`" for file in run.files[:8])
+    files = ", ".join(f"`{code(file.path)}`" for file in run.files[:8])
     more = f", {len(run.files) - 8} more" if len(run.files) > 8 else ""
-    restarts = ", ".join(f"`{_code(unit)}`" for unit in run.restarts)
-    return (f"`{_code(run.run)}`", run.what, _hosts(run.hosts), files + more, ", ".join(run.parts), restarts)
+    restarts = ", ".join(f"`{code(unit)}`" for unit in run.restarts)
+    return (f"`{code(run.run)}`", run.what, _hosts(run.hosts), files + more, ", ".join(run.parts), restarts)
 
 
 def _capacity(report: Report) -> str:
@@ -111,7 +104,7 @@ def _capacity(report: Report) -> str:
     rows = [
         (name, f"{before:,}", f"{after:,}", f"{after - before:+,}") for name, before, after in sorted(report.capacity)
     ]
-    return f"### Capacity\n\n{_table(('', 'before', 'after', 'change'), rows)}"
+    return f"### Capacity\n\n{table(('', 'before', 'after', 'change'), rows)}"
 
 
 def _proof(proof: Proof | None) -> str:
@@ -119,7 +112,7 @@ def _proof(proof: Proof | None) -> str:
         return "### Twin\n\nNo test report was given: this change is not proven on the twin.\n"
     mark = "❌" if proof.failed else "✅"
     text = f"### Twin\n\n{mark} {proof.passed} tests passed, {len(proof.failed)} failed, {proof.skipped} skipped.\n"
-    return text + "".join(f"- `{_code(name)}`\n" for name in proof.failed[:MOST_ROWS])
+    return text + "".join(f"- `{code(name)}`\n" for name in proof.failed[:MOST_ROWS])
 
 
 def _diffs(files: Sequence[FileChange], room: int) -> str:
@@ -152,29 +145,9 @@ def _diff(file: FileChange) -> str:
         line.rstrip("\n")
         for line in difflib.unified_diff(file.before.splitlines(), file.after.splitlines(), lineterm="", n=2)
     ][2:]
-    shown = lines[:MOST_LINES]
-    if len(lines) > MOST_LINES:
-        shown.append(f"… {len(lines) - MOST_LINES} more lines")
-    said = "".join(f", {_escape(words)}" for words in file.attributes)
-    summary = f"<code>{_escape(file.path)}</code> {file.what} on {_escape(compress(file.hosts))}{said}"
-    body = "\n".join(shown)
-    fence = "`" * max(3, 1 + max((len(run) for run in re.findall(r"`+", body)), default=0))
-    diff = f"{fence}diff\n{body}\n{fence}\n\n" if shown else ""
-    return f"<details><summary>{summary}</summary>\n\n{diff}</details>\n\n"
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [_row(head), _row(["---"] * len(head)), *(_row([_cell(cell) for cell in row]) for row in rows[:MOST_ROWS])]
-    more = f"\n{len(rows) - MOST_ROWS} more.\n" if len(rows) > MOST_ROWS else ""
-    return "\n".join(lines) + "\n" + more
-
-
-def _row(cells: Iterable[str]) -> str:
-    return f"| {' | '.join(cells)} |"
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")
+    said = "".join(f", {escape(words)}" for words in file.attributes)
+    summary = f"<code>{escape(file.path)}</code> {file.what} on {escape(compress(file.hosts))}{said}"
+    return folded(summary, lines)
 
 
 def _hosts(hosts: Sequence[str]) -> str:
@@ -186,13 +159,4 @@ def _short(value: object) -> str:
     if value is None:
         return ""
     text = str(value)
-    return f"`{_code(text if len(text) <= 60 else text[:57] + '…')}`"
-
-
-def _code(text: str) -> str:
-    """What stands between backticks: it cannot end them, and no line ends inside."""
-    return text.replace("`", "'").replace("\n", " ")
-
-
-def _escape(text: str) -> str:
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return f"`{code(text if len(text) <= 60 else text[:57] + '…')}`"

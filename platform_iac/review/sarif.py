@@ -15,17 +15,16 @@ SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sar
 
 def sarif(report: Report, spec_file: str) -> str:
     """Return a review's verdicts as SARIF; each is placed at the spec's file (relative to the repository)."""
-    return _text([_verdict(verdict) for verdict in report.verdicts], spec_file)
+    return _text([(*_verdict(verdict), spec_file) for verdict in report.verdicts])
 
 
-def text(findings: Sequence[tuple[str, str]], spec_file: str) -> str:
-    """Return findings (rule, message) as SARIF errors."""
-    return _text([(rule, "error", message) for rule, message in findings], spec_file)
+def text(findings: Sequence[tuple[str, str, str]]) -> str:
+    """Return findings (rule, message, file relative to the repository) as SARIF errors."""
+    return _text([(rule, "error", message, file) for rule, message, file in findings])
 
 
-def _text(findings: Sequence[tuple[str, str, str]], spec_file: str) -> str:
-    rules = sorted({rule for rule, _, _ in findings})
-    where = [{"physicalLocation": {"artifactLocation": {"uri": spec_file}, "region": {"startLine": 1}}}]
+def _text(findings: Sequence[tuple[str, str, str, str]]) -> str:
+    rules = sorted({rule for rule, *_ in findings})
     run: dict[str, Any] = {
         "tool": {"driver": {"name": "platform-iac", "rules": [{"id": rule} for rule in rules]}},
         "results": [
@@ -34,9 +33,9 @@ def _text(findings: Sequence[tuple[str, str, str]], spec_file: str) -> str:
                 "ruleIndex": rules.index(rule),
                 "level": level,
                 "message": {"text": message},
-                "locations": where,
+                "locations": [{"physicalLocation": {"artifactLocation": {"uri": file}, "region": {"startLine": 1}}}],
             }
-            for rule, level, message in findings
+            for rule, level, message, file in findings
         ],
     }
     return json.dumps({"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}, indent=2, ensure_ascii=False) + "\n"
