@@ -11,7 +11,7 @@ down:       ## remove everything of STACK: machines, networks, mounts
 	@tools/run --as-is platform-iac down $(STACK)
 
 test:       ## set up, run the whole test suite
-	@tools/run --tests pytest
+	@tools/run --tests pytest -n 2 --dist loadgroup --no-loadscope-reorder
 
 test-fast:  ## the tests that need neither machines nor the Pulumi CLI
 	@tools/run pytest -n 2 -m "not twin and not engine"
