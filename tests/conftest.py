@@ -2,14 +2,31 @@
 
 from __future__ import annotations
 
+import os
+import secrets
 from collections import defaultdict
 
 import pytest
 
+from tests.twin import cleanup
 from tests.twin_support.machines import available
+
+RUN = "PLATFORM_IAC_TEST_RUN"
+"""In the environment of everything that one run of the tests starts."""
 
 STAGES = ("engine", "twin")
 """Marks by what they need: tests without either come first, so that a mistake shows in seconds."""
+
+
+def pytest_configure() -> None:
+    """Mark what this run starts; its workers inherit the mark."""
+    os.environ.setdefault(RUN, secrets.token_hex(8))
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Remove the labs of workers that ended before their time."""
+    if not hasattr(config, "workerinput") and (left := cleanup.of_run(f"{RUN}={os.environ[RUN]}")):
+        print(f"removed what interrupted tests left: {', '.join(left)}")  # noqa: T201
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -30,6 +47,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.xdist_group(_group(item)))
 
 
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Refuse to go on where pytest-xdist does not see which tests belong together: each worker would make them all."""
+    grouped = session.config.getoption("loadgroup", default=False)
+    if grouped and any(item.get_closest_marker("xdist_group") and "@" not in item.nodeid for item in session.items):
+        raise pytest.UsageError("this pytest-xdist keeps no tests together — take the versions of requirements.lock")
+
+
 def _stage(item: pytest.Item) -> int:
     """Return 0 for a fast test, 1 for one of the engine, 2 for one of the twin."""
     return max((place for place, mark in enumerate(STAGES, 1) if item.get_closest_marker(mark)), default=0)
@@ -38,7 +62,8 @@ def _stage(item: pytest.Item) -> int:
 def _group(item: pytest.Item) -> str:
     """Return whose machines a test shares: its module's, or its folder's where that has a conftest of its own."""
     folder = item.path.parent
-    return str(folder if (folder / "conftest.py").exists() else item.path)
+    shared = folder if (folder / "conftest.py").exists() else item.path
+    return str(shared.relative_to(item.config.rootpath))
 
 
 def _limit(item: pytest.Item) -> float:

@@ -30,6 +30,18 @@ def everyone() -> Iterable[tuple[int, bytes]]:
             yield int(entry.name), _read(int(entry.name), "cmdline")
 
 
+def variable(pid: int, name: str) -> str:
+    """Return what a variable is in the environment of a process, empty where it is not there."""
+    begin = f"{name}=".encode()
+    found = [entry for entry in _read(pid, "environ").split(b"\0") if entry.startswith(begin)]
+    return found[0][len(begin) :].decode() if found else ""
+
+
+def groups(pid: int) -> list[str]:
+    """Return the control groups that a process is in, as the kernel writes them."""
+    return _read(pid, "cgroup").decode().splitlines()
+
+
 def of_lab(lab: str) -> set[int]:
     """Return the processes of a lab: its machines' and its network's."""
     return cgroups.processes(lab)
