@@ -50,7 +50,7 @@ PACKAGES: Final = (
 
 PEOPLE: Final = ("login", "compute")
 EXAMPLES: Final = Path(__file__).resolve().parents[3] / "examples"
-EXAMPLE_FILES: Final = ("infer.py", "infer.sbatch", "train.py", "train.sbatch")
+EXAMPLE_FILES: Final = ("infer.py", "infer.sbatch", "retrain.py", "retrain.sbatch", "train.py", "train.sbatch")
 LOGINS: Final = "/etc/platform-iac/mlflow"
 UNIT: Final = "/etc/systemd/system/mlflow.service"
 AUTH: Final = "/etc/mlflow/auth.ini"

@@ -6,8 +6,6 @@ import json
 import re
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import pytest
@@ -17,37 +15,15 @@ from platform_iac.checks.run import judge
 from platform_iac.lab import machine
 from platform_iac.plan.make import make
 from platform_iac.spec.load import loads
+from tests.roles.ceph.conftest import SPEC, wait
 from tests.twin_support import machines
 from tests.twin_support.acceptance import accept, unchanged
-from tests.twin_support.ansible import play, up_to
+from tests.twin_support.ansible import play
 from tests.twin_support.machines import Lab
 
 pytestmark = pytest.mark.twin
 
-SPEC = """
-apiVersion: platform-iac/v1
-name: roleceph
-sites:
-  lab: {kind: lab, domain: lab.example.net, network: 10.84.0.0/24}
-pools:
-  infra: {site: lab, duty: mirror, hosts: mirror01, addresses: 10.84.0.10}
-  login: {site: lab, duty: login, hosts: "login[01-02]", addresses: 10.84.0.12}
-  stor: {site: lab, duty: storage, hosts: "stor[01-03]", addresses: 10.84.0.31}
-storage:
-  ceph:
-    kind: ceph
-    pool: stor
-    filesystems:
-      home: {mount: /home, purpose: home, quotas_gib: {vision: 1}}
-      datasets: {mount: /datasets, purpose: datasets, quotas_gib: {vision: 1}}
-    s3: {buckets: {models: {quota_gib: 1}}}
-teams:
-  vision: {members: {alice: {uid: 20001}}}
-  language: {members: {bob: {uid: 20002}}}
-"""
 STORAGE = ("stor01", "stor02", "stor03")
-LOSS_SECONDS = 180
-"""Longest that a loss may stop writes here, and that the cluster may take to be whole again; a bound, no promise."""
 
 # Each record is on the disks (fsync) before it counts; the count is kept on the machine itself.
 LOAD = """
@@ -116,22 +92,6 @@ for chunk in range(32):
         print(errno.errorcode[error.errno], chunk)
         break
 """
-
-
-@pytest.fixture(scope="module")
-def lab() -> Iterator[Lab]:
-    with machines.lab(SPEC, pip=("boto3",)) as made:
-        up_to(made, "ceph_cluster")
-        yield made
-
-
-def wait(what: str, done: Callable[[], bool], *, seconds: float = LOSS_SECONDS) -> float:
-    """Wait until something is so, and return the seconds that took."""
-    begun = time.monotonic()
-    while not done():
-        assert time.monotonic() - begun < seconds, f"not within {seconds:g} s: {what}"
-        time.sleep(0.5)
-    return time.monotonic() - begun
 
 
 def python(lab: Lab, host: str, program: str, *words: str, user: str = "root", env: str = "") -> machines.Done:
