@@ -1,8 +1,9 @@
-"""The subnet manager's files: partitions.conf and opensm.conf."""
+"""The subnet manager's files, partitions.conf and opensm.conf, and what a host's shell reads of an Ethernet fabric."""
 
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -52,3 +53,18 @@ def options(text: str) -> dict[str, str]:
     """Return the settings of an opensm.conf; the last of each name counts, `(null)` is the empty text."""
     bare = re.sub(r"#[^\n]*", "", text)
     return {found.name: "" if found.value == "(null)" else found.value for found in keywords(bare)}
+
+
+def assignments(text: str) -> dict[str, str]:
+    """Return the variables that a shell has after it read a file of `NAME=value`; the last of each name counts."""
+    found = {}
+    for line in text.splitlines():
+        try:
+            words = shlex.split(line, comments=True)
+        except ValueError:
+            words = line.split()
+        for word in words:
+            name, given, value = word.partition("=")
+            if given:
+                found[name] = value.rstrip(";")
+    return found

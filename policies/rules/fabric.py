@@ -1,4 +1,7 @@
-"""InfiniBand: a fabric that its partitions do not cut in two, whose keys are set, and that survives its manager."""
+"""InfiniBand: a fabric that its partitions do not cut in two, whose keys are set, and that survives its manager.
+
+Ethernet: RDMA in a priority of its own that is paused and not dropped, marks before that, and one MTU.
+"""
 
 from __future__ import annotations
 
@@ -147,6 +150,68 @@ def _routing(target: Target, context: Context) -> Iterator[str]:
             yield f"{hosts}: routing_engine {','.join(engines)} falls back to minhop and says nothing"
 
 
+RAILS, ETHERNET, NCCL = "/etc/platform-iac/rails", "/etc/platform-iac/ethernet.conf", "/etc/nccl.conf"
+
+
+def _ethernet(target: Target) -> Iterator[tuple[str, dict[str, str]]]:
+    """Yield (hosts, what their shell knows of the fabric) for hosts with rails; empty where they are told nothing."""
+    for hosts, files in target.groups:
+        if ETHERNET in files:
+            yield hosts, fabric.assignments(files[ETHERNET].content)
+        elif RAILS in files:
+            yield hosts, {}
+
+
+def _number(settings: dict[str, str], name: str) -> int:
+    """A number as a shell's programs take it; -1 where there is none."""
+    try:
+        return int(settings.get(name, ""), 0)
+    except ValueError:
+        return -1
+
+
+def _lossless(target: Target, context: Context) -> Iterator[str]:
+    del context
+    for hosts, settings in _ethernet(target):
+        if not settings:
+            yield f"{hosts}: rails, and no ethernet.conf that says which packets may not be lost"
+            continue
+        dscp = _number(settings, "DSCP")
+        if not 1 <= _number(settings, "PRIORITY") <= 7:
+            yield f"{hosts}: no priority is paused (PRIORITY is {settings.get('PRIORITY', 'not set')})"
+        if not 1 <= dscp <= 63:
+            yield f"{hosts}: DSCP {settings.get('DSCP', 'that is not set')} is RDMA's, and everybody's"
+    for hosts, files in target.groups:
+        if ETHERNET in files and NCCL in files:
+            dscp = _number(fabric.assignments(files[ETHERNET].content), "DSCP")
+            told = fabric.assignments(files[NCCL].content)
+            if _number(told, "NCCL_IB_TC") >> 2 != dscp:
+                yield f"{hosts}: NCCL_IB_TC is {told.get('NCCL_IB_TC', 'not set')}, so its packets are not DSCP {dscp}"
+
+
+def _marked(target: Target, context: Context) -> Iterator[str]:
+    del context
+    for hosts, settings in _ethernet(target):
+        own, notices = _number(settings, "PRIORITY"), _number(settings, "CNP_PRIORITY")
+        if not 1 <= notices <= 7:
+            yield f"{hosts}: congestion notifications have no priority"
+        elif notices == own or _number(settings, "CNP_DSCP") == _number(settings, "DSCP"):
+            yield f"{hosts}: congestion notifications share priority {own} with what they tell of"
+        kind = _number(settings, "TRAFFIC_CLASS")
+        if kind < 0 or kind & 3 not in (1, 2):
+            yield f"{hosts}: TRAFFIC_CLASS {settings.get('TRAFFIC_CLASS', 'that is not set')} is not ECN-capable"
+
+
+def _one_mtu(stack: Stack, context: Context) -> Iterator[str]:
+    found: dict[int, set[str]] = {}
+    for target in stack.roles():
+        for hosts, settings in _ethernet(target):
+            found.setdefault(_number(settings, "MTU"), set()).add(hosts)
+    said = ", ".join(f"{mtu} on {','.join(sorted(hosts))}" for mtu, hosts in sorted(found.items()))
+    if len(found) > 1 or any(mtu < context.settings["bytes"] for mtu in found):
+        yield f"MTU {said}"
+
+
 RULES = (
     Rule(
         id="fabric-default-rule",
@@ -206,5 +271,27 @@ RULES = (
         do="Name the engine and `no_fallback` in routing_engine.",
         reference="opensm, doc/current-routing.txt",
         each=_routing,
+    ),
+    Rule(
+        id="fabric-ethernet-lossless",
+        why="RDMA that loses one packet sends all that followed again; in everybody's priority it stops everybody.",
+        do="Give RDMA a DSCP and a priority from 1 to 7 of its own, and NCCL_IB_TC that DSCP.",
+        reference="NVIDIA Cumulus Linux user guide, RDMA over Converged Ethernet; NCCL, NCCL_IB_TC",
+        each=_lossless,
+    ),
+    Rule(
+        id="fabric-ethernet-ecn",
+        why="PFC alone spreads one host's congestion over the fabric; marks slow down its senders before that.",
+        do="Make RDMA's traffic class ECN-capable (DSCP x 4 + 2), and notify in a priority that nothing pauses.",
+        reference="RFC 3168 5; NVIDIA Onyx user manual, RoCE Commands",
+        each=_marked,
+    ),
+    Rule(
+        id="fabric-ethernet-mtu",
+        why="A host with a smaller MTU drops what others send; below 4200 bytes RDMA's messages are cut small.",
+        do="Set one `mtu` for the fabric, 9000.",
+        reference="InfiniBand Architecture Specification, annex A17 (RoCEv2): messages of 4096 bytes and headers",
+        settings={"bytes": 4200},
+        whole=_one_mtu,
     ),
 )

@@ -15,6 +15,7 @@ from platform_iac.checks.remote import Done, Remote
 from platform_iac.commands import check, check_fabric
 from platform_iac.fabric import ibnet
 from platform_iac.fabric.model import Cable
+from tests.commands.test_fabric import roce
 from tests.fabric.simulator import discover
 
 SPEC = """\
@@ -59,6 +60,23 @@ def test_a_spec_of_a_fabric_and_a_pool_gives_everything_to_cable_by(
     assert all(str(written / name) in out for name in names - {"made-by-platform-iac"})
     assert len((written / "cables.csv").read_text().splitlines()) == 509
     assert "gpu01.mlx5_0/leaf-01-1.1" in (written / "racks" / "A01.csv").read_text()
+
+
+def test_ethernet_has_a_configuration_for_each_switch_and_nothing_of_infiniband(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, out = tmp_path / "falcon.yaml", tmp_path / "out"
+    path.write_text(roce(SPEC))
+    assert cli.run(["cabling", str(path), "--out", str(out)]) == 0
+    assert {one.name for one in out.iterdir()} == {
+        *("cables.csv", "cables.md", "fabric.html", "fabric.dot", "racks", "switches", "made-by-platform-iac")
+    }
+    names = sorted(one.stem for one in (out / "switches").iterdir())
+    assert names == [*(f"leaf-01-{rail}" for rail in range(1, 9)), *(f"spine-00{one}" for one in range(1, 5))]
+    leaf = json.loads((out / "switches" / "leaf-01-1.json").read_text())
+    assert leaf["DEVICE_METADATA"]["localhost"]["hostname"] == "leaf-01-1"
+    said = refused(capsys, monkeypatch, "check", "fabric", str(path), "--discovery", str(out / "fabric.dot"))
+    assert "ibnetdiscover sees InfiniBand, and this fabric is ethernet" in said
 
 
 def test_lists_of_racks_that_are_no_more_go_and_other_folders_are_left_alone(

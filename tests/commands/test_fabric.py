@@ -16,6 +16,7 @@ fabric: {kind: infiniband, rails: 8, radix: 64, unit: 32}
 pools:
   gpu: {duty: compute, hosts: "gpu[0001-COUNT]", hardware: dgx-h100}
 """
+PORTS = '{kind: ethernet, purpose: compute, product: CX7, devices: "mlx5_[0-7]", rate_gbps: 400}'
 TABLE = {
     31: (8, 4, 0, 256),
     63: (16, 8, 0, 512),
@@ -23,6 +24,11 @@ TABLE = {
     127: (32, 16, 0, 1024),
     2047: (512, 512, 256, 16384),
 }
+
+
+def roce(spec: str) -> str:
+    """The same spec with Ethernet."""
+    return spec.replace("infiniband", "ethernet").replace("dgx-h100", f"{{like: dgx-h100, nics: [{PORTS}]}}")
 
 
 def written(folder: Path, count: int = 31, text: str = SPEC) -> str:
@@ -64,6 +70,18 @@ def test_a_blocking_fabric_says_what_its_uplinks_carry(tmp_path: Path, capsys: p
     spec = written(tmp_path, text=SPEC.replace("unit: 32", "blocking: 3"))
     assert cli.run(["fabric", spec, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["bisection_ratio"] == pytest.approx(1 / 3)
+
+
+def test_ethernet_has_the_same_keys_and_says_its_kind(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["fabric", written(tmp_path), "--json"]) == 0
+    infiniband = json.loads(capsys.readouterr().out)
+    assert cli.run(["fabric", written(tmp_path, text=roce(SPEC)), "--json"]) == 0
+    ethernet = json.loads(capsys.readouterr().out)
+    assert list(ethernet) == list(infiniband)
+    assert (ethernet["kind"], ethernet["leaves"], ethernet["spines"]) == ("ethernet", 8, 4)
+    assert ethernet["cables"] == {**infiniband["cables"], "manager": 0}
+    assert cli.run(["fabric", written(tmp_path, text=roce(SPEC)), "--labels"]) == 0
+    assert json.loads(capsys.readouterr().out)["hosts"]["gpu0001"]["network.topology.nvidia.com/leaf"] == "leaf-01-1"
 
 
 def test_a_spec_without_a_fabric_is_told(
