@@ -29,7 +29,7 @@ def cabling(stack: str, *, out: Path) -> int:
     spec, wired = planned(stack)
     name = spec.name
     try:
-        placed = racks.place(wired)
+        placed = wired if wired.switches[0].rack else racks.place(wired)
     except racks.LayoutError as error:
         raise CommandError(f"{name}: {error}") from error
     own(out)
@@ -66,6 +66,7 @@ def files(spec: Platform, placed: Fabric) -> dict[str, str]:
     found = {
         "cables.csv": tables.whole(placed),
         "cables.md": tables.markdown(placed, name),
+        "racks.csv": tables.elevations(placed),
         "fabric.html": page.write(placed, name),
         "fabric.dot": dot.write(placed, name),
     }

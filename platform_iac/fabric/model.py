@@ -26,6 +26,8 @@ class Switch:
     """The rail that a leaf serves, from 1; 0 where it serves all."""
     guid: str = ""
     rack: str = ""
+    rack_u: int = 0
+    """The lowest unit of its rack that it takes, from 1; 0 where no racks are planned."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +41,8 @@ class Adapter:
     guid: str = ""
     """That of the port, which `partitions.conf` names and `ibstat` shows as "Port GUID"."""
     rack: str = ""
+    rack_u: int = 0
+    """The lowest unit of the rack that its host takes, from 1; 0 where no racks are planned."""
 
     @property
     def name(self) -> str:

@@ -40,11 +40,19 @@ def data(fabric: Fabric, title: str) -> dict[str, Any]:
     nodes: dict[str, list[Any]] = {}
     for tier in ("core", "spine", "leaf"):
         for switch in fabric.of_tier(tier):
-            nodes[switch.name] = [switch.name, tier, switch.group, switch.rail, switch.rack, switch.ports]
+            nodes[switch.name] = [
+                switch.name,
+                tier,
+                switch.group,
+                switch.rail,
+                switch.rack,
+                switch.ports,
+                switch.rack_u,
+            ]
     ends: dict[str, tuple[str, str, int]] = {}
     for adapter in fabric.adapters:
         kind = "host" if adapter.rail else "manager"
-        node = nodes.setdefault(adapter.host, [adapter.host, kind, adapter.group, 0, adapter.rack, 0])
+        node = nodes.setdefault(adapter.host, [adapter.host, kind, adapter.group, 0, adapter.rack, 0, adapter.rack_u])
         node[5] += 1
         ends[adapter.name] = (adapter.host, adapter.device, adapter.rail)
     number = {name: n for n, name in enumerate(nodes)}

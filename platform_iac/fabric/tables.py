@@ -50,6 +50,17 @@ def by_rack(fabric: Fabric) -> Mapping[str, str]:
     return {rack: _csv(("from", *RACK_COLUMNS), rows) for rack, rows in _by_rack(fabric).items()}
 
 
+def elevations(fabric: Fabric) -> str:
+    """Return what stands in every rack, from the top down, as CSV."""
+    return _csv(("rack", "u", "what"), ((rack, str(unit), name) for rack, unit, name in _elevations(fabric)))
+
+
+def _elevations(fabric: Fabric) -> list[tuple[str, int, str]]:
+    found = {(one.rack, one.rack_u, one.name) for one in fabric.switches}
+    found |= {(one.rack, one.rack_u, one.host) for one in fabric.adapters}
+    return sorted(found, key=lambda one: (len(one[0]), one[0], -one[1]))
+
+
 def markdown(fabric: Fabric, title: str) -> str:
     """Return what to buy, and for every rack what is plugged there."""
     between = f"{len(fabric.switches)} switches and {len(fabric.adapters):,} adapters"
@@ -60,8 +71,12 @@ def markdown(fabric: Fabric, title: str) -> str:
         "## To buy\n",
         _markdown(("count", "rate Gb/s", "medium", "length m"), bill(fabric)),
     ]
+    standing: defaultdict[str, list[Row]] = defaultdict(list)
+    for rack, unit, name in _elevations(fabric):
+        standing[rack].append((str(unit), name))
     for rack, rows in _by_rack(fabric).items():
         parts.append(f"## Rack {rack}\n")
+        parts.append(_markdown(("unit", "what"), standing[rack]))
         devices: defaultdict[str, list[Row]] = defaultdict(list)
         for device, *row in rows:
             devices[device].append(tuple(row))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import json
 import re
@@ -54,7 +55,7 @@ def test_a_spec_of_a_fabric_and_a_pool_gives_everything_to_cable_by(
     assert "falcon: 508 cables" in out
     names = {path.name for path in written.iterdir()}
     assert names == {
-        *("cables.csv", "cables.md", "fabric.html", "fabric.dot", "fabric.ibnetdiscover", "racks"),
+        *("cables.csv", "cables.md", "racks.csv", "fabric.html", "fabric.dot", "fabric.ibnetdiscover", "racks"),
         "made-by-platform-iac",
     }
     assert all(str(written / name) in out for name in names - {"made-by-platform-iac"})
@@ -69,7 +70,8 @@ def test_ethernet_has_a_configuration_for_each_switch_and_nothing_of_infiniband(
     path.write_text(roce(SPEC))
     assert cli.run(["cabling", str(path), "--out", str(out)]) == 0
     assert {one.name for one in out.iterdir()} == {
-        *("cables.csv", "cables.md", "fabric.html", "fabric.dot", "racks", "switches", "made-by-platform-iac")
+        *("cables.csv", "cables.md", "racks.csv", "fabric.html", "fabric.dot", "racks", "switches"),
+        "made-by-platform-iac",
     }
     names = sorted(one.stem for one in (out / "switches").iterdir())
     assert names == [*(f"leaf-01-{rail}" for rail in range(1, 9)), *(f"spine-00{one}" for one in range(1, 5))]
@@ -77,6 +79,27 @@ def test_ethernet_has_a_configuration_for_each_switch_and_nothing_of_infiniband(
     assert leaf["DEVICE_METADATA"]["localhost"]["hostname"] == "leaf-01-1"
     said = refused(capsys, monkeypatch, "check", "fabric", str(path), "--discovery", str(out / "fabric.dot"))
     assert "ibnetdiscover sees InfiniBand, and this fabric is ethernet" in said
+
+
+def test_a_hall_of_the_spec_is_in_lists_labels_and_lengths(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, out = tmp_path / "falcon.yaml", tmp_path / "out"
+    hall = "{hosts_per_rack: 2, rack_u: 24, leaves: first, lengths_m: {leaf_spine: 18}}"
+    path.write_text(SPEC.replace("unit: 32", f"unit: 32, layout: {hall}"))
+    assert cli.run(["cabling", str(path), "--out", str(out)]) == 0
+    standing = (out / "racks.csv").read_text().splitlines()
+    assert standing[:3] == ["rack,u,what", "A01,24,leaf-01-1", "A01,23,leaf-01-2"]
+    assert "A02,9,gpu02" in standing
+    assert "| 9 | gpu02 |" in (out / "cables.md").read_text()
+    rows = list(csv.DictReader((out / "cables.csv").open()))
+    assert {row["length_m"] for row in rows if row["layer"] == "leaf_spine"} == {"20"}
+    capsys.readouterr()
+    assert cli.run(["fabric", str(path), "--labels"]) == 0
+    assert json.loads(capsys.readouterr().out)["hosts"]["gpu02"]["topology.platform-iac/rack"] == "A02"
+    path.write_text(SPEC.replace("unit: 32", "unit: 32, layout: {rows: 1}"))
+    said = refused(capsys, monkeypatch, "cabling", str(path), "--out", str(out))
+    assert said == "fabric.layout: with 4 hosts a rack it takes 2 rows, the hall has 1 — take `rows: 2`"
 
 
 def test_lists_of_racks_that_are_no_more_go_and_other_folders_are_left_alone(

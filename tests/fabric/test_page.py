@@ -22,8 +22,8 @@ def test_the_page_holds_every_node_and_cable() -> None:
     plan = place(fabric())
     found = embedded(page.write(plan, "falcon"))
     nodes = found["nodes"]
-    assert nodes[0] == ["spine-001", "spine", 0, 0, "B10", 64]
-    assert ["gpu01", "host", 1, 0, "A01", 2] in nodes
+    assert nodes[0] == ["spine-001", "spine", 0, 0, "B10", 64, 48]
+    assert ["gpu01", "host", 1, 0, "A01", 2, 1] in nodes
     cables = [(nodes[c[0]][0], c[1], nodes[c[2]][0], c[3]) for c in found["cables"]]  # type: ignore[call-overload]
     assert len(cables) == len(plan.cables)
     assert cables[0] == ("gpu01", "mlx5_0", "leaf-01-1", 1)

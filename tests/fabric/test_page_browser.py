@@ -80,7 +80,7 @@ def test_hover_marks_a_nodes_cables_and_says_where_it_stands(chromium: Browser, 
     )
     assert near == ["gpu0040", *(f"leaf-02-{rail}" for rail in range(1, 9))]
     tip = chromium.evaluate("document.getElementById('tip').innerText")
-    assert tip.split("\n") == ["gpu0040", "rack A11 · 8 cables"]
+    assert tip.split("\n") == ["gpu0040", "rack A11 unit 25 · 8 cables"]
     chromium.point("#title")
     until(chromium, "!document.querySelector('.lit')")
     chromium.point(node("leaf-04-3") + " rect")

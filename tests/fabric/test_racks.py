@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
+from functools import cache
+from typing import Any
 
 import pytest
 
@@ -59,13 +61,14 @@ def test_every_cable_is_long_enough_and_of_a_medium_that_is_sold_in_that_length(
         assert cable.length_m >= distance_m(spot(racks[cable.a]), spot(racks[cable.b]), layout), cable
 
 
+@cache
 def spot(name: str) -> Place:
     """The place that is called so, found without the code that named it."""
     return next(Place(row, column) for row in range(60) for column in range(30) if Place(row, column).name == name)
 
 
 def test_no_rack_holds_more_than_the_layout_allows() -> None:
-    layout = Layout(nodes_per_rack=2, switches_per_rack=4)
+    layout = Layout(hosts_per_rack=2, switches_per_rack=4)
     placed = place(superpod(127), layout)
     hosts = Counter(rack for rack in {a.host: a.rack for a in placed.adapters if a.rail}.values())
     assert max(hosts.values()) == 2
@@ -81,8 +84,8 @@ def test_only_places_lengths_and_media_are_filled_in() -> None:
     assert (
         replace(
             placed,
-            switches=tuple(replace(switch, rack="") for switch in placed.switches),
-            adapters=tuple(replace(adapter, rack="") for adapter in placed.adapters),
+            switches=tuple(replace(switch, rack="", rack_u=0) for switch in placed.switches),
+            adapters=tuple(replace(adapter, rack="", rack_u=0) for adapter in placed.adapters),
             cables=tuple(replace(cable, length_m=0.0, medium="") for cable in placed.cables),
         )
         == plan
@@ -136,3 +139,72 @@ def test_leaves_without_units_or_hosts_without_leaves_are_no_trouble() -> None:
     bare = fabric(units=1)
     assert place(replace(bare, adapters=(), cables=())).switches[0].rack
     assert place(replace(bare, switches=(), cables=())).adapters[0].rack
+
+
+def test_hosts_stand_from_the_bottom_up_and_switches_from_the_top_down() -> None:
+    placed = place(superpod(127))
+    heights = {one.host: one.rack_u for one in placed.adapters}
+    assert [heights[f"gpu000{n}"] for n in (1, 2, 3, 4, 5)] == [1, 9, 17, 25, 1]
+    assert [one.rack_u for one in placed.of_tier("leaf")[:8]] == [48, 47, 46, 45, 44, 43, 42, 41]
+
+
+@pytest.mark.parametrize(("leaves", "expected"), [("amid", "A05"), ("first", "A01"), ("last", "A09")])
+def test_leaves_stand_where_the_layout_says(leaves: Any, expected: str) -> None:
+    placed = place(superpod(31), Layout(leaves=leaves))
+    assert {one.rack for one in placed.of_tier("leaf")} == {expected}
+
+
+def test_fewer_units_share_a_row_that_is_short() -> None:
+    rows = [{one.rack[0] for one in place(superpod(63), Layout(racks_per_row=n)).of_tier("leaf")} for n in (20, 12)]
+    assert [len(found) for found in rows] == [1, 2]
+
+
+def test_a_measured_length_stands_in_the_place_of_the_trays() -> None:
+    placed = place(superpod(31), Layout(lengths_m={"leaf_spine": 18}))
+    assert {one.length_m for one in placed.of_layer("leaf_spine")} == {20}
+    assert {one.length_m for one in placed.of_layer("node_leaf")} == {5, 7}
+
+
+def test_a_layout_by_hand_is_taken_as_it_is() -> None:
+    wired = superpod(3)
+    leaves = tuple(one.name for one in wired.switches)
+    racks = {"C02": ("gpu0003", "gpu0001"), "C03": ("gpu0002", "manager-1", "manager-2"), "C05": leaves}
+    placed = place(wired, Layout(racks=racks))
+    assert {one.host: (one.rack, one.rack_u) for one in placed.adapters} == {
+        "gpu0003": ("C02", 1),
+        "gpu0001": ("C02", 9),
+        "gpu0002": ("C03", 1),
+        "manager-1": ("C03", 9),
+        "manager-2": ("C03", 17),
+    }
+    assert {one.rack for one in placed.switches} == {"C05"}
+
+
+NO_HALL = [
+    ({"racks_per_row": 8}, "unit 1 takes 9 racks for 32 hosts and its leaves, a row has 8 — take `hosts_per_rack: 5`"),
+    ({"racks_per_row": 4, "rack_u": 42}, "takes 9 racks .* a row has 4 — take `racks_per_row: 9`, or smaller units"),
+    ({"rows": 2, "units_per_row": 1}, "with 4 hosts a rack it takes 3 rows, the hall has 2 — take `rows: 3`"),
+    ({"rows": 2, "racks_per_row": 14}, "takes 3 rows, the hall has 2 — take `hosts_per_rack: 6` or `rows: 3`"),
+    ({"hosts_per_rack": 6, "rack_u": 42}, "rack A01 has 42 units and is to hold 48: 6 hosts of 8 .* — 5 hosts fit"),
+    ({"racks": {"A01": ("gpu0099",)}}, "racks.A01: `gpu0099` is not on the fabric — take it out"),
+    ({"racks": {"A01": ("gpu0001",), "B01": ("gpu0001",)}}, "`gpu0001` stands in A01 and in B01 — name one rack"),
+    ({"racks": {"A01": ("gpu0001",)}}, "of 89 hosts and switches stand in no rack .* — add them to `racks`"),
+    ({"lengths_m": {"leaf_spine": 501}}, "the longest cable has 500 m"),
+]
+
+
+@pytest.mark.parametrize(("layout", "message"), NO_HALL)
+def test_a_hall_that_does_not_hold_it_is_told_with_what_does(layout: dict[str, Any], message: str) -> None:
+    with pytest.raises(LayoutError, match=message):
+        place(superpod(63), Layout(**layout))
+
+
+@pytest.mark.parametrize("name", ["A01", "Z99", "AA07", "BC12"])
+def test_a_rack_is_found_by_its_name(name: str) -> None:
+    assert Place.named(name).name == name
+
+
+@pytest.mark.parametrize("name", ["", "A1", "A00", "a01", "ABC01", "07A"])
+def test_what_names_no_rack_is_refused(name: str) -> None:
+    with pytest.raises(LayoutError, match="is no rack"):
+        Place.named(name)

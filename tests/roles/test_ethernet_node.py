@@ -40,6 +40,7 @@ SHOWN = """\
 enp24s0np0 mtu 9000 100.64.0.1/31 pfc 3 dscp 26:3 48:6
 enp220s0np0 mtu 9000 100.64.0.17/31 pfc 3 dscp 26:3 48:6
 """
+NETWORK = "ip -br address; ip rule; ip route; ls /sys/class/net"
 RAILS = "/usr/local/libexec/platform-iac/ethernet-rails"
 
 
@@ -50,11 +51,14 @@ def lab() -> Iterator[Lab]:
         yield made
 
 
+@pytest.fixture(scope="module")
+def bare(lab: Lab) -> str:
+    """The network of the host before the role was there."""
+    return lab.ok("gpu01", NETWORK)
+
+
+@pytest.mark.usefixtures("bare")
 def test_ethernet_node_passes_the_acceptance(lab: Lab) -> None:
-    before = lab.ok("gpu01", "ip -br address; ip rule; ip route; ls /sys/class/net")
-    play(lab, "ethernet_node").ok()
-    play(lab, "ethernet_node", moment="teardown").ok()
-    assert lab.ok("gpu01", "ip -br address; ip rule; ip route; ls /sys/class/net") == before, "teardown left a trace"
     # Debian's packages leave their group behind when they go (Debian policy 9.2.2).
     accept(lab, "ethernet_node", stays="group rdma")
 
@@ -85,3 +89,9 @@ def test_a_rail_that_leaves_the_plan_loses_its_address(lab: Lab) -> None:
     assert "4902" not in lab.ok("gpu01", "ip rule")
     lab.ok("gpu01", "cp /run/rails /etc/platform-iac/rails; systemctl reload ethernet-rails")
     assert lab.ok("gpu01", f"{RAILS} show") == SHOWN
+
+
+def test_teardown_leaves_the_network_as_it_was(lab: Lab, bare: str) -> None:
+    assert lab.ok("gpu01", NETWORK) != bare
+    play(lab, "ethernet_node", moment="teardown").ok()
+    assert lab.ok("gpu01", NETWORK) == bare

@@ -1,9 +1,9 @@
 "use strict";
-// Names become text nodes only. A node is [name, tier, group, rail, rack, ports]; a cable is
+// Names become text nodes only. A node is [name, tier, group, rail, rack, ports, unit]; a cable is
 // [a, its port, b, its port, rail, metres, medium, Gb/s] with numbers of nodes.
 const data = JSON.parse(document.getElementById("data").textContent);
 const { nodes, cables } = data;
-const [NAME, TIER, GROUP, RAIL, RACK, PORTS] = [0, 1, 2, 3, 4, 5];
+const [NAME, TIER, GROUP, RAIL, RACK, PORTS, UNIT] = [0, 1, 2, 3, 4, 5, 6];
 const [A, A_PORT, B, B_PORT, C_RAIL, METRES, MEDIUM, RATE] = [0, 1, 2, 3, 4, 5, 6, 7];
 const SVG = "http://www.w3.org/2000/svg";
 const WIDTH = 1280, MARGIN = 74, ROWS = 200, LIT = 4000;
@@ -203,7 +203,7 @@ function tell(group, x, y) {
   make(tip, "b", {}, group.text.long);
   if (members.length === 1) {
     const node = nodes[members[0]], free = node[PORTS] - mine.length;
-    make(tip, "span", {}, `rack ${node[RACK] || "?"} · ${count(mine.length, "cable")}${free > 0 ? ` · ${count(free, "free port")}` : ""}`);
+    make(tip, "span", {}, `rack ${node[RACK] || "?"}${node[UNIT] ? ` unit ${node[UNIT]}` : ""} · ${count(mine.length, "cable")}${free > 0 ? ` · ${count(free, "free port")}` : ""}`);
   } else make(tip, "span", {}, `${count(mine.length, "cable")} to other tiers`);
   tip.hidden = false;
   tip.style.left = `${Math.min(x + 14, innerWidth - tip.offsetWidth - 8)}px`;

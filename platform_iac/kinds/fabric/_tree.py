@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from platform_iac.fabric import tree
+from platform_iac.fabric import racks, tree
 from platform_iac.fabric.ibnet import placeholder
+from platform_iac.fabric.racks import LayoutError
 from platform_iac.fabric.sizes import LARGEST_RADIX, Design, FabricError, Wish
 from platform_iac.fabric.tree import End
+from platform_iac.kinds.fabric._layout import Hall
 from platform_iac.plan.context import PlanError
 from platform_iac.spec.base import Model, setting
 from platform_iac.spec.types import PoolName
@@ -51,6 +53,9 @@ class Tree(Model):
         "rail-optimised",
         impact="replace",
         description="Rail i of a unit's nodes on its leaf i, or (`fat-tree`) all rails of a node on one leaf.",
+    )
+    layout: Hall | None = setting(
+        None, impact="none", description="The hall, for racks and lengths of cables; left out, a regular one."
     )
     pools: tuple[PoolName, ...] = setting(
         (),
@@ -108,8 +113,18 @@ def wire(
         )
     except FabricError as error:
         raise PlanError(f"fabric: {error}") from error
-    wired = replace(wired, notes=(*wired.notes, *_spare(nodes, wish.rails)))
+    wired = _placed(spec, replace(wired, notes=(*wired.notes, *_spare(nodes, wish.rails))))
     return _identified(wired) if _simulated(platform, [host for host, _ in nodes]) else wired
+
+
+def _placed(spec: Tree, wired: Fabric) -> Fabric:
+    """Give everything its rack, where the spec has a hall."""
+    if spec.layout is None:
+        return wired
+    try:
+        return racks.place(wired, spec.layout.layout())
+    except LayoutError as error:
+        raise PlanError(f"fabric.layout: {error}") from error
 
 
 def _nodes(kind: str, spec: Tree, platform: Platform, hosts: Iterable[Host]) -> list[tuple[Host, _Ports]]:
