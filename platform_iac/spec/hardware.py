@@ -108,6 +108,11 @@ class Nics(Model):
         description="Linux's names of Ethernet ports, in the order of `devices`, where those are RDMA devices: "
         "`enp[24,64]s0np0`.",
     )
+    dpu: Literal["nic", "dpu"] | None = setting(
+        None,
+        impact="drain",
+        description="Mode of a BlueField card's ports: adapters of the host, or the card's own; left out, it has none.",
+    )
     rate_gbps: Gbps = setting(impact="replace", description="Speed that one port must show; less is a fault.")
 
     @model_validator(mode="after")

@@ -1,4 +1,7 @@
-"""Role ethernet_node on a machine of the twin: addresses, routes and MTU. Its adapters and `dcb` are doubles."""
+"""Roles ethernet_node and bluefield on a machine of the twin: addresses, routes, MTU. Adapters and `dcb` are doubles.
+
+There is no BlueField card: what is proven of its role is that it says so and leaves nothing behind.
+"""
 
 from __future__ import annotations
 
@@ -34,6 +37,7 @@ pools:
           product: ConnectX-7
           devices: mlx5_[0-1]
           interfaces: enp[24,220]s0np0
+          dpu: nic
           rate_gbps: 200
 """
 SHOWN = """\
@@ -61,6 +65,12 @@ def bare(lab: Lab) -> str:
 def test_ethernet_node_passes_the_acceptance(lab: Lab) -> None:
     # Debian's packages leave their group behind when they go (Debian policy 9.2.2).
     accept(lab, "ethernet_node", stays="group rdma")
+
+
+def test_bluefield_passes_the_acceptance_and_says_which_cards_are_not_there(lab: Lab) -> None:
+    accept(lab, "bluefield")
+    said = lab.ok("gpu01", "/usr/local/libexec/platform-iac/bluefield-mode show")
+    assert said.splitlines() == ["mlx5_0 is not there", "mlx5_1 is not there"]
 
 
 def test_every_rail_answers_by_itself(lab: Lab) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from ipaddress import IPv4Network
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from platform_iac.kinds.site import _gpu
+from platform_iac.kinds.site import _bluefield, _gpu
 from platform_iac.kinds.storage._shared import has_shared_homes
 from platform_iac.plan.model import Check, File, Part, Run, Unit, User
 from platform_iac.plan.render import render
@@ -53,7 +53,7 @@ def plan(name: str, context: Context) -> Part:
     if name != min(context.spec.sites) or not context.hosts:
         return Part()
     sites = _sites(context)
-    runs = [_base(context, sites), *_gpu.runs(context, sites)]
+    runs = [_base(context, sites), *_gpu.runs(context, sites), *_bluefield.runs(context)]
     if mirrors := context.with_duty("mirror"):
         runs.append(_mirror(mirrors))
     return Part(runs=tuple(runs))
@@ -205,7 +205,7 @@ def checks(name: str, context: Context) -> tuple[Check, ...]:
         )
         if people:
             found.append(_accounts(host.name, people))
-    return (*found, *_gpu.checks(name, context))
+    return (*found, *_gpu.checks(name, context), *_bluefield.checks(name, context))
 
 
 def _packages(host: str, url: str) -> Check:

@@ -128,6 +128,11 @@ def _interfaces(host: Host) -> dict[str, str]:
             continue
         if nics.purpose == "management":
             kept.update(nics.links or nics.names)
+        elif nics.dpu == "dpu":
+            raise PlanError(
+                f"fabric: the {nics.purpose} ports of pool `{host.pool}` belong to their BlueField cards, which set "
+                "their priorities then — say `dpu: nic`"
+            )
         elif nics.links:
             found.update(zip(nics.names, nics.links, strict=True))
         else:
