@@ -8,6 +8,7 @@ from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
 import pytest
+from ruamel.yaml import YAML
 
 from platform_iac.fabric.model import Fabric
 from platform_iac.fabric.racks import place
@@ -19,6 +20,7 @@ from platform_iac.plan.model import Plan, Run
 from platform_iac.spec.errors import SpecError
 from platform_iac.spec.load import from_data
 from tests.fabric.shapes import cables, counts, hold
+from tests.kinds.scheduler.slurm.specs import TWIN
 
 INTERFACES = "enp[24,64,79,94,154,192,206,220]s0np0"
 RAILS = {
@@ -242,6 +244,16 @@ def test_real_adapters_are_proven_by_sysfs_and_a_twins_doubles_are_not() -> None
     twin = planned(gpus="simulated")
     assert not [check for check in twin.checks if "/sys/class/infiniband" in str(check.argv)]
     assert [unit.name for unit in run(twin).units] == ["simulated-rails.service", "ethernet-rails.service"]
+
+
+def test_slurm_places_jobs_by_the_leaves_of_ethernet() -> None:
+    data = YAML(typ="safe", pure=True).load(TWIN)
+    data["fabric"] = {"kind": "ethernet", "radix": 16}
+    data["pools"]["gpu"]["hardware"]["nics"] = [RAILS]
+    runs = {run.name: run for run in make(from_data(data)).runs}
+    topology = next(file for file in runs["slurm_controller"].files if file.path.endswith("topology.conf"))
+    assert "SwitchName=leaf-01-1 Nodes=gpu[01-03]" in topology.content
+    assert "ethernet_node" in runs
 
 
 def switches(found: Fabric, **fabric: Any) -> dict[str, dict[str, Any]]:
