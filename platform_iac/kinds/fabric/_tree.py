@@ -114,7 +114,7 @@ def wire(
     except FabricError as error:
         raise PlanError(f"fabric: {error}") from error
     wired = _placed(spec, replace(wired, notes=(*wired.notes, *_spare(nodes, wish.rails))))
-    return _identified(wired) if _simulated(platform, [host for host, _ in nodes]) else wired
+    return _identified(wired) if simulated(platform, [host for host, _ in nodes]) else wired
 
 
 def _placed(spec: Tree, wired: Fabric) -> Fabric:
@@ -213,8 +213,8 @@ def _end(host: Host, ports: _Ports, most: int, guids: Mapping[str, tuple[str, ..
     return End(host=host.name, devices=devices, rate_gbps=ports.rate_gbps, guids=own)
 
 
-def _simulated(platform: Platform, hosts: Iterable[Host]) -> bool:
-    """Whether all these hosts are at sites whose devices are doubles (`gpus: simulated`)."""
+def simulated(platform: Platform, hosts: Iterable[Host]) -> bool:
+    """Return whether all these hosts are at sites whose devices are doubles (`gpus: simulated`)."""
     sites = {host.site for host in hosts}
     return all(getattr(platform.sites.get(site), "gpus", "") == "simulated" for site in sites)
 
