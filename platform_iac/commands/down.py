@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from platform_iac.commands import state
 from platform_iac.commands.pulumi import EngineError, pulumi, select
 from platform_iac.lab import whole
 from platform_iac.lab.paths import lab_of
@@ -13,11 +14,12 @@ def down(stack: str) -> int:
     """Remove everything that the stack made; a stack that is not there is fine.
 
     Raises:
-        EngineError: something could not be removed; what is left is still recorded.
+        EngineError: the state is refused, or something could not be removed; what is left is still recorded.
         LabError: something of a twin survives.
     """
     plan = make(load(stack))
     select(stack)
+    state.guard(stack)
     if pulumi("destroy", "--yes", "--skip-preview", "--stack", stack) != 0:
         raise EngineError("pulumi destroy did not finish — see the message above, then run this again")
     for site in plan.sites:

@@ -22,7 +22,7 @@ class Lock:
     alive: bool | None
 
     def __str__(self) -> str:
-        return f"process {self.pid} of {self.owner}, {self.age_seconds} s ago"
+        return f"process {self.pid} of {self.owner}, {_said(self.age_seconds)} ago"
 
 
 def locks(backend: str, project: str, stack: str) -> list[Lock]:
@@ -35,6 +35,13 @@ def locks(backend: str, project: str, stack: str) -> list[Lock]:
         return []
     folder = Path(url.path) / ".pulumi" / "locks" / "organization" / project / stack
     return [_read(path) for path in sorted(folder.glob("*.json"))]
+
+
+def _said(seconds: int) -> str:
+    for unit, size in (("days", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds // size} {unit}"
+    return f"{seconds} s"
 
 
 def _read(path: Path) -> Lock:

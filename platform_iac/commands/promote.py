@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from platform_iac.checks import run
-from platform_iac.commands import drift, policy, table
+from platform_iac.commands import drift, policy, state, table
 from platform_iac.commands.check import reach
 from platform_iac.commands.errors import FAILED, CommandError
-from platform_iac.commands.pulumi import TOP, captured, pulumi, select
+from platform_iac.commands.pulumi import TOP, captured, select
 from platform_iac.commands.tree import checkout, git
 from platform_iac.plan.make import make
 from platform_iac.promotion import evidence, gates, release, signature
@@ -129,7 +129,7 @@ def _preview(stack: str) -> str:
 
 def _applied(entry: Entry, top: Path) -> Entry:
     """Apply with the code at `top`, check, and return the entry with what came of it."""
-    done = pulumi("up", "--yes", "--skip-preview", "--stack", entry.stack, top=top)
+    done = state.apply(entry.stack, top=top)
     if done != 0:
         return replace(entry, passed=False, checks={"applied": False})
     results = _checks(entry.stack, top)

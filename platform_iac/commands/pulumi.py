@@ -62,6 +62,25 @@ def export(stack: str) -> dict[str, Any]:
     return state
 
 
+def put(stack: str, text: str, *, top: Path = TOP) -> None:
+    """Make `text`, as `export` reads it, the recorded state of a stack.
+
+    Raises:
+        EngineError: Pulumi does not take it.
+    """
+    imported = subprocess.run(
+        ["pulumi", "stack", "import", "--stack", stack, "--non-interactive"],
+        cwd=top,
+        env=_env(top),
+        input=text,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if imported.returncode != 0:
+        raise EngineError(f"the state of {stack} cannot be written: {imported.stderr.strip()}")
+
+
 def select(stack: str, *, quiet: bool = False) -> None:
     """Make sure that `stack` exists and that no dead run holds it; `quiet` keeps Pulumi's own words off the terminal.
 
@@ -97,16 +116,7 @@ def _forget_begun(stack: str) -> None:
     if kept == begun:
         return
     state["deployment"]["pending_operations"] = kept
-    imported = subprocess.run(
-        ["pulumi", "stack", "import", "--stack", stack, "--non-interactive"],
-        cwd=TOP,
-        input=json.dumps(state),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if imported.returncode != 0:
-        raise EngineError(f"the state of {stack} cannot be written: {imported.stderr.strip()}")
+    put(stack, json.dumps(state))
 
 
 def _is_ours_to_create(operation: Mapping[str, Any]) -> bool:

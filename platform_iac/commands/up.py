@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 
 from platform_iac.checks import run, training
-from platform_iac.commands import table
+from platform_iac.commands import state, table
 from platform_iac.commands.check import reach
 from platform_iac.commands.errors import FAILED
-from platform_iac.commands.pulumi import EngineError, pulumi, select
+from platform_iac.commands.pulumi import EngineError, select
 from platform_iac.lab import guest
 from platform_iac.plan.make import make
 from platform_iac.spec.load import load
@@ -30,7 +30,7 @@ def up(stack: str) -> int:
         raise EngineError(f"{why}; nothing was changed")
     select(stack)
     say(f"pulumi up: {len(plan.hosts)} hosts, {len(plan.runs)} role runs")
-    if pulumi("up", "--yes", "--skip-preview", "--stack", stack) != 0:
+    if state.apply(stack) != 0:
         raise EngineError(
             "pulumi up did not finish; what is done is recorded — see the message above, then run this again"
         )

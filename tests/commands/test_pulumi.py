@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
+import time
 from pathlib import Path
 
 import pytest
@@ -56,6 +58,9 @@ def test_a_state_in_which_nothing_was_begun_is_left_alone(double: Path) -> None:
 def test_a_lock_of_another_computer_is_not_touched(double: Path) -> None:
     lock = next((double / "backend").rglob("lock.json"))
     lock.write_text(json.dumps({"pid": DEAD, "username": "ops", "hostname": "elsewhere"}))
-    with pytest.raises(pulumi.EngineError, match=r"pulumi cancel --yes --stack t"):
+    long_ago = time.time() - 3 * 3600
+    os.utime(lock, (long_ago, long_ago))
+    said = f"the stack t is in use by process {DEAD} of ops@elsewhere, 3 h ago — .*`pulumi cancel --yes --stack t`"
+    with pytest.raises(pulumi.EngineError, match=said):
         pulumi.select("t")
     assert "cancel" not in (double / "asked").read_text()
