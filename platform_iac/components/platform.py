@@ -8,7 +8,7 @@ import pulumi
 
 from platform_iac import kinds
 from platform_iac.components.digest import role_digest
-from platform_iac.components.resources import Key, Role
+from platform_iac.components.resources import Identity, Key, Role
 from platform_iac.plan.resources import by_site, role_inputs
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ class Platform(pulumi.ComponentResource):
         super().__init__("platform:index:Platform", plan.name, {"spec": spec}, opts)
         self._plan = plan
         self._hosts = {host.name: host for host in plan.hosts}
+        self._identity = Identity(plan.name, opts=self._child())
         self._keys = {
             secret.name: Key(secret.name, length=secret.length_bytes, form=secret.form, opts=self._child())
             for secret in plan.secrets
@@ -71,6 +72,7 @@ class Platform(pulumi.ComponentResource):
             **inputs,
             "digest": role_digest(run.role),
             "sshConfig": reach.ssh_config,
+            "platform": self._identity.platform,
             "secrets": pulumi.Output.secret({name: self._keys[name].value for name in run.secrets}),
         }
 

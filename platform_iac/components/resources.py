@@ -10,6 +10,15 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
+class Identity(pulumi.CustomResource):
+    """What tells this platform from every other; drawn once."""
+
+    platform: pulumi.Output[str]
+
+    def __init__(self, name: str, *, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("platform:index:Identity", name, {"platform": None}, opts)
+
+
 class Key(pulumi.CustomResource):
     """A random secret of `length` bytes, made once and kept encrypted in state."""
 

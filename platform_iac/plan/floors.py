@@ -37,12 +37,10 @@ def floors(ecosystem: str) -> Mapping[str, Floor]:
     )
 
 
-def debian(package: str) -> dict[str, str]:
-    """Return `{package: floor}` as roles take it; KeyError where the data has no floor for it."""
-    for floor in floors("debian").values():
-        if package in floor.packages:
-            return {package: floor.floor}
-    raise KeyError(package)
+def debian(*packages: str) -> dict[str, str]:
+    """Return `{package: floor}` as roles and drift take it; KeyError where the data has no floor for one."""
+    known = {package: floor.floor for floor in floors("debian").values() for package in floor.packages}
+    return {package: known[package] for package in sorted(packages)}
 
 
 def python(package: str) -> tuple[int, ...]:

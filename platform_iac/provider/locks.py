@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import getpass
 import hashlib
 import os
+import socket
 import threading
 import time
+import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -30,6 +33,18 @@ def identity(name: str, host: Mapping[str, Any]) -> str:
     return str(host.get("hostKey") or f"{name} {host.get('address', '')}")
 
 
+def place() -> dict[str, str]:
+    """Return where these locks hold: `place`, an id of this user on this computer, and `by`, its name for people."""
+    path = _made(folder().parent) / "place"
+    if not path.exists():
+        mine = path.with_name(f".place.{os.getpid()}.{threading.get_ident()}")
+        mine.write_text(uuid.uuid4().hex, encoding="utf-8")
+        with contextlib.suppress(FileExistsError):
+            os.link(mine, path)  # never replaces: of two that do this at once, both end with the same id
+        mine.unlink()
+    return {"place": path.read_text(encoding="utf-8"), "by": f"{getpass.getuser()}@{socket.gethostname()}"}
+
+
 @contextlib.contextmanager
 def hold(hosts: Mapping[str, Mapping[str, Any]], cancelled: threading.Event) -> Iterator[None]:
     """Hold the locks of all these hosts. The kernel lets go when the process ends, however it ends.
@@ -39,8 +54,7 @@ def hold(hosts: Mapping[str, Mapping[str, Any]], cancelled: threading.Event) -> 
     Raises:
         CancelledError: while waiting.
     """
-    top = folder()
-    top.mkdir(mode=0o700, parents=True, exist_ok=True)
+    top = _made(folder())
     names = sorted({hashlib.sha256(identity(name, host).encode()).hexdigest()[:32] for name, host in hosts.items()})
     with contextlib.ExitStack() as stack:
         for name in names:
@@ -48,6 +62,11 @@ def hold(hosts: Mapping[str, Mapping[str, Any]], cancelled: threading.Event) -> 
             stack.callback(os.close, descriptor)
             _take(descriptor, cancelled)
         yield
+
+
+def _made(top: Path) -> Path:
+    top.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return top
 
 
 def _take(descriptor: int, cancelled: threading.Event) -> None:

@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from platform_iac.provider import arguments, diff, locks, stale, wanted
 from platform_iac.provider.diff import entry
+from platform_iac.provider.drift import mend
 from platform_iac.provider.handlers import Change, Context, Diff, Failure, HandlerError, PartialFailure, Values
+from platform_iac.provider.runner import owner
 from platform_iac.provider.runner.play import Job
 from platform_iac.provider.values import Unknown, known
 
 RECORDS = ("applied", "failed", "drift", "leftovers")
-WHOLE = frozenset({"role", "digest", "packages", "sshConfig", "secrets"})
+WHOLE = frozenset({"role", "digest", "packages", "sshConfig", "secrets", "platform"})
 
 
 class Role:
@@ -77,10 +80,10 @@ class Role:
             for host in wanted.hosts(inputs)
             if host in (outputs.get("applied") or {}) or host in (outputs.get("failed") or {})
         ]
-        reasons = _run(Job(inputs, tuple(hosts), teardown=True), ctx)
+        reasons = _torn_down(Job(inputs, tuple(hosts), teardown=True), ctx)
         for leaver, left in (outputs.get("leftovers") or {}).items():
             if left.get("teardown"):
-                reasons |= _run(stale.teardown_of(left, leaver, inputs), ctx)
+                reasons |= _torn_down(stale.teardown_of(left, leaver, inputs), ctx)
         if reasons := _forgiven(reasons, ctx):
             raise HandlerError("; ".join(f"{host}: {reason}" for host, reason in sorted(reasons.items())))
 
@@ -96,11 +99,15 @@ class Role:
         failed: dict[str, str] = {}
         remaining: dict[str, Any] = {}
         for host, left in leftovers.items():
-            if left.get("teardown") and (reasons := _forgiven(_run(stale.teardown_of(left, host, news), ctx), ctx)):
+            if left.get("teardown") and (
+                reasons := _forgiven(_torn_down(stale.teardown_of(left, host, news), ctx), ctx)
+            ):
                 failed |= reasons
                 remaining[host] = left
         here = {host: left for host, left in leftovers.items() if host in behind and not left.get("teardown")}
-        reasons = _run(Job(news, behind, stale={host: stale.for_play(left) for host, left in here.items()}), ctx)
+        again = {host: units for host in behind if (units := mend.units(olds, news, host))}
+        job = Job(news, behind, stale={host: stale.for_play(left) for host, left in here.items()}, again=again)
+        reasons = {host: _hinted(host, reason) for host, reason in _run(job, ctx).items()}
         failed |= reasons
         remaining |= {host: left for host, left in here.items() if host in reasons}
         applied |= {host: digests[host] for host in behind if host not in reasons}
@@ -124,6 +131,8 @@ def _run(job: Job, ctx: Context) -> dict[str, str]:
     from platform_iac.provider.runner import run
 
     hosts = {name: job.inputs["hosts"][name] for name in job.hosts}
+    over = tuple(name.strip() for name in str(ctx.config.get("takeOver", "")).split(",") if name.strip())
+    job = replace(job, me=_me(job, ctx), over=over)
     ctx.log("status", "waits for its turn on the hosts")
     try:
         with locks.hold(hosts, ctx.cancelled):
@@ -131,6 +140,34 @@ def _run(job: Job, ctx: Context) -> dict[str, str]:
     except locks.CancelledError as error:
         return dict.fromkeys(job.hosts, str(error))
     return {host: outcome.reason for host, outcome in outcomes.items() if outcome.reason}
+
+
+def _torn_down(job: Job, ctx: Context) -> dict[str, str]:
+    """Run a teardown; on a host that belongs to another platform by now there is nothing of ours."""
+    reasons = _run(job, ctx)
+    others = {host for host, reason in reasons.items() if owner.FOREIGN in reason}
+    for host in sorted(others):
+        ctx.log("warning", f"{host} is left as it is: {reasons[host]}")
+    return {host: reason for host, reason in reasons.items() if host not in others}
+
+
+def _hinted(host: str, reason: str) -> str:
+    hint = f" — once that one is gone for good: `pulumi config set platform:takeOver {host}`"
+    return reason + hint if owner.FOREIGN in reason else reason
+
+
+def _me(job: Job, ctx: Context) -> dict[str, Any]:
+    """Return who works on the hosts, for `owner.take`; nobody for a role that belongs to no platform."""
+    platform = job.inputs.get("platform")
+    if not isinstance(platform, str):
+        return {}
+    _, _, stack, *_ = [*ctx.urn.split(":"), "", "", ""]
+    return {
+        "platform": platform,
+        "stack": stack,
+        "role": ctx.urn.rpartition("::")[2],
+        **locks.place(),
+    }
 
 
 def _rehearse(news: Values, behind: tuple[str, ...], ctx: Context) -> None:

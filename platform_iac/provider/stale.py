@@ -48,7 +48,7 @@ def for_play(left: Mapping[str, Any]) -> dict[str, Any]:
 def teardown_of(left: Mapping[str, Any], host: str, news: Mapping[str, Any]) -> Job:
     """Return the job that removes the role from a host that left."""
     inputs = {name: left[name] for name in (*KEPT, "files") if name in left}
-    inputs |= {name: news[name] for name in ("sshConfig", "secrets") if name in news}
+    inputs |= {name: news[name] for name in ("sshConfig", "secrets", "platform") if name in news}
     return Job({**inputs, "hosts": {host: left["host"]}}, (host,), teardown=True)
 
 

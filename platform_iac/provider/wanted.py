@@ -36,7 +36,7 @@ def digests(inputs: Mapping[str, Any], *, salt: str) -> dict[str, str]:
     The way to the host (address, host key, ssh configuration) does not count; its `instance` does:
     a new machine needs everything again. `salt` keeps secrets from being guessed by their digest.
     """
-    shared = {name: inputs[name] for name in (*SHARED, "role", "digest", "secrets") if name in inputs}
+    shared = {name: inputs[name] for name in (*SHARED, "role", "digest", "secrets", "platform") if name in inputs}
     common = hashlib.sha256(f"{salt}\0{_text(shared)}".encode()).digest()
     result = {}
     for name, host in hosts(inputs).items():

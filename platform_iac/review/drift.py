@@ -36,7 +36,7 @@ def markdown(seen: Sequence[Seen], moment: str) -> str:
     text = f"# Drift at {moment}\n\n" + "\n".join(_stack(each) for each in seen)
     left = 0
     for found in (found for each in seen for found in each.found):
-        _, *lines = found.said.splitlines()
+        _, lines = _told(found.said)
         if lines:
             where = f"<code>{escape(found.stack)}</code> {escape(found.host)}: <code>{escape(found.thing)}</code>"
             block = "\n" + folded(where, lines).rstrip("\n") + "\n"
@@ -52,9 +52,13 @@ def _stack(seen: Seen) -> str:
     if not seen.found:
         return f"## `{code(seen.stack)}`: ✅ no host differs from what was applied\n"
     hosts = len({found.host for found in seen.found})
-    rows = [
-        (f"`{code(found.host)}`", f"`{code(found.thing)}`", escape(found.said.splitlines()[0])) for found in seen.found
-    ]
+    rows = [(f"`{code(found.host)}`", f"`{code(found.thing)}`", escape(_told(found.said)[0])) for found in seen.found]
     head = f"## `{code(seen.stack)}`: ❌ {len(rows)} differ on {hosts} host{'' if hosts == 1 else 's'}"
     todo = f"`pulumi up --stack {code(seen.stack)}` brings them back to what was applied."
     return f"{head}\n\n{table(('host', 'what', 'how'), rows)}\n{todo}\n"
+
+
+def _told(said: str) -> tuple[str, list[str]]:
+    """Return how a thing differs, with when it changed and who was there, and the lines of its diff."""
+    how, *lines = said.splitlines()
+    return (f"{how} ({lines[0]})", lines[1:]) if lines and lines[0].startswith("changed ") else (how, lines)

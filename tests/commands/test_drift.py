@@ -25,7 +25,7 @@ case "$1 $2" in
 "refresh --yes") test -e "$state" || { echo "error: no state" >&2; exit 255; } ;;
 esac
 """
-DIFF = "content differs\n--- planned\n+++ found\n@@ -1 +1 @@\n-a\n+b | `c`"
+DIFF = "content differs\nchanged today; ops used sudo as root\n--- planned\n+++ found\n@@ -1 +1 @@\n-a\n+b | `c`"
 
 
 @pytest.fixture
@@ -49,7 +49,8 @@ def test_one_stack_ends_with_0_1_or_an_error(double: Path, capsys: pytest.Captur
     assert cli.run(["drift", "lab"]) == 1
     assert capsys.readouterr().out == (
         "2 differ\n  ctl01  file /etc/a.conf  content differs\n  ctl01  unit a.service    stopped\n"
-        "\nctl01: file /etc/a.conf\n  --- planned\n  +++ found\n  @@ -1 +1 @@\n  -a\n  +b | `c`\n"
+        "\nctl01: file /etc/a.conf\n  changed today; ops used sudo as root\n"
+        "  --- planned\n  +++ found\n  @@ -1 +1 @@\n  -a\n  +b | `c`\n"
     )
     write(double, "lab", {})
     assert cli.run(["drift", "lab"]) == 0
@@ -64,6 +65,7 @@ def test_of_several_stacks_each_is_asked_and_told(double: Path, capsys: pytest.C
     assert "## `fabric`: ⚠️ not asked\n\npulumi refresh of fabric did not finish: error: no state" in said
     assert "## `lab`: ❌ 2 differ on 1 host\n" in said
     assert "| `ctl01` | `unit a.service` | stopped |\n" in said
+    assert "| `file /etc/a.conf` | content differs (changed today; ops used sudo as root) |\n" in said
     assert "## `no-such`: ⚠️ not asked\n" in said
     assert "```diff\n--- planned\n+++ found\n@@ -1 +1 @@\n-a\n+b | `c`\n```" in said
     (run,) = json.loads(sarif.read_text())["runs"]

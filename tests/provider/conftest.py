@@ -176,6 +176,11 @@ def file(content: str, mode: str = "0644") -> dict[str, str]:
     return {"content": content, "mode": mode, "owner": getpass.getuser(), "group": grp.getgrgid(os.getgid()).gr_name}
 
 
+def untouched(said: str) -> str:
+    """What is said of a thing that differs, without the line about when it changed and who was there."""
+    return "\n".join(line for line in said.split("\n") if not line.startswith("changed "))
+
+
 @pytest.fixture
 def inputs(tmp_path: Path) -> dict[str, Any]:
     """A Role with two hosts, both of them this computer, each with a file of its own."""

@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 
 from platform_iac.lab import image, machine, network
-from platform_iac.provider.drift import connections, scan
-from platform_iac.provider.runner import private, run
+from platform_iac.provider.drift import connections, mend, scan
+from platform_iac.provider.runner import owner, private, run
 from platform_iac.provider.runner.play import Job
-from tests.provider.conftest import ROLES
+from tests.provider.conftest import ROLES, untouched
 
 pytestmark = pytest.mark.twin
 
@@ -82,7 +82,8 @@ def apply(planned: dict[str, Any], *hosts: str, **options: Any) -> dict[str, tup
 
 
 def ask(planned: dict[str, Any]) -> dict[str, dict[str, str]]:
-    return scan.scan(planned, list(planned["hosts"]), threading.Event())
+    found = scan.scan(planned, list(planned["hosts"]), threading.Event())
+    return {host: {thing: untouched(said) for thing, said in things.items()} for host, things in found.items()}
 
 
 def shell(planned: dict[str, Any], host: str, command: str) -> str:
@@ -123,6 +124,50 @@ def test_a_role_s_whole_life_on_machines(planned: dict[str, Any]) -> None:
 
     assert [reason for _, reason in apply(planned, "two", teardown=True).values()] == [""]
     assert shell(planned, "two", "ls -d /etc/fixture 2>/dev/null; systemctl show -P LoadState fixture") == "not-found"
+
+
+def test_settings_and_mounts_that_run_otherwise_are_found_and_brought_back(planned: dict[str, Any]) -> None:
+    mount, setting = "/etc/systemd/system/srv-x.mount", "/etc/sysctl.d/90-x.conf"
+    unit = "[Mount]\nWhat=tmpfs\nWhere=/srv/x\nType=tmpfs\nOptions=nodev,nosuid,noexec\n"
+    news = {
+        **planned,
+        "files": {mount: root_file(unit), setting: root_file("net.ipv4.tcp_fin_timeout = 41\n")},
+        "units": {"srv-x.mount": {"enabled": False, "restart_on": [mount]}},
+        "hosts": {"two": planned["hosts"]["two"]},
+    }
+    assert apply(news, "two") == {"two": (2, "")}
+    unread = {"setting net/ipv4/tcp_fin_timeout": "60 instead of 41"}
+    assert ask(news) == {"two": unread}
+    shell(planned, "two", "mount -o remount,exec /srv/x")
+    found = ask(news)
+    assert found == {"two": {**unread, "mount /srv/x": "without noexec"}}
+    again = mend.units({"drift": found}, news, "two")
+    assert again == ("srv-x.mount", "systemd-sysctl.service")
+    assert apply(news, "two", again={"two": again}) == {"two": (1, "")}
+    assert ask(news) == {}
+    assert apply(news, "two", teardown=True)["two"][1] == ""
+
+
+def test_a_host_is_one_platform_s_and_one_computer_s_at_a_time(planned: dict[str, Any]) -> None:
+    me = {"platform": "p1", "stack": "lab", "role": "fixture", "place": "ws1", "by": "ops@ws1"}
+    elsewhere, other = {**me, "place": "ws2"}, {**me, "platform": "p2"}
+    waits = {**planned, "vars": {**planned["vars"], "wait_for": "/root/gate"}}
+    shell(planned, "one", "touch /root/gate")
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(apply, waits, "one", me=me)
+        end = time.monotonic() + 50
+        while "ws1" not in shell(planned, "one", f"cat {owner.PATH} || true"):
+            assert time.monotonic() < end, "the first run has not come to its first task"
+        refused = apply(planned, "one", me=elsewhere)["one"][1]
+        shell(planned, "one", "rm /root/gate")
+        assert first.result(timeout=60)["one"][1] == ""
+    assert refused.startswith("Take the host: ops@ws1 is at work here since")
+    assert f"Take the host: {owner.FOREIGN}: stack lab (p1)" in apply(planned, "one", me=other)["one"][1]
+    assert ask({**planned, "platform": "p2"})["one"]["host"].startswith(owner.FOREIGN)
+    private.close_connections()  # as when the first computer is dead
+    assert apply(planned, "one", me=elsewhere)["one"][1] == ""
+    assert apply(planned, "one", me=elsewhere, teardown=True)["one"][1] == ""
+    assert shell(planned, "one", f"ls -d {Path(owner.PATH).parent} 2>/dev/null || echo gone") == "gone"
 
 
 def test_many_questions_share_one_connection(planned: dict[str, Any]) -> None:

@@ -104,3 +104,24 @@ def test_a_diff_shows_only_what_is_declared_or_ours(module: ModuleType, paramete
     assert "qos normal" in text
     assert "theirs" not in text
     assert "root" not in text
+
+
+def test_what_the_database_has_instead_is_told_by_qos_and_account(module: ModuleType) -> None:
+    found = module.State(
+        cluster=True,
+        qos={"normal": module.Qos(priority="7"), "old": module.Qos(), "theirs": module.Qos()},
+        accounts={"vision": module.Account(share="60", users=["alice", "mallory"])},
+        ours={"qos normal", "qos old", "account vision"},
+    )
+    wanted = module.State(
+        cluster=True,
+        qos={"normal": module.Qos(priority="100"), "long": module.Qos()},
+        accounts={"vision": module.Account(share="60", users=["alice"], gpus="gres/gpu=8")},
+    )
+    assert module.differences(found, wanted) == {
+        "accounting qos normal": "priority 7 instead of 100",
+        "accounting qos long": "missing",
+        "accounting qos old": "is here, and no longer declared",
+        "accounting account vision": "gpus none instead of gres/gpu=8; users alice, mallory instead of alice",
+    }
+    assert module.differences(wanted, wanted) == {}

@@ -188,6 +188,14 @@ class Stack:
         return done.stdout
 
 
+def first_lines(drift: Drift) -> Drift:
+    """Return what differs without the lines about how, when, and who was there."""
+    return {
+        name: {host: {thing: said.splitlines()[0] for thing, said in things.items()} for host, things in hosts.items()}
+        for name, hosts in drift.items()
+    }
+
+
 def wait(condition: Any, seconds: float, what: str) -> None:
     """Wait until `condition()` is true; AssertionError with `what` when it is not in time."""
     end = time.monotonic() + seconds

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from ruamel.yaml import YAML
 
 from tests.twin import cleanup, logins
-from tests.twin.stack import TOP, Stack
+from tests.twin.stack import TOP, Stack, first_lines
 from tests.twin_support import machines
 from tests.twin_support.acceptance import inventory
 from tests.twin_support.machines import Lab
@@ -92,7 +92,7 @@ def test_refresh_names_what_was_broken_and_up_mends_only_that(site: OnPrem) -> N
     stack = site.stack
     stack.ok("login01", "chmod 0644 /etc/munge/munge.key")
     stack.ok("gpu01", "systemctl stop slurmd.service")
-    assert stack.refresh() == {
+    assert first_lines(stack.refresh()) == {
         "munge": {"login01": {"file /etc/munge/munge.key": "mode 0644 instead of 0400"}},
         "slurm_node": {"gpu01": {"unit slurmd.service": "stopped"}},
     }
@@ -102,6 +102,29 @@ def test_refresh_names_what_was_broken_and_up_mends_only_that(site: OnPrem) -> N
     assert set(logins.since(stack.lab, stack.hosts, moment)) == {"login01", "gpu01"}
     assert stack.refresh() == {}
     stack.nothing_to_do()
+
+
+def test_another_platform_that_names_these_hosts_is_refused_and_leaves_them_alone(
+    site: OnPrem, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    name = f"{site.stack.name}-b"
+    home = tmp_path_factory.mktemp(name)
+    (home / site.known_hosts.name).write_text(site.known_hosts.read_text())
+    spec = json.loads(site.stack.spec.read_text())
+    path = home / f"{name}.yaml"
+    path.write_text(json.dumps({**spec, "name": name, "teams": {"other": {"members": {"eve": {"uid": 20009}}}}}))
+    with cleanup.of_processes(home / "state"):
+        other = Stack(name, path, home, site.lab.name, site.lab.ssh_config)
+        done = other.run("up", "--yes", "--skip-preview", timeout=UP_SECONDS)
+        assert done.rc != 0
+        for host in other.hosts:
+            assert f"{host}: Take the host: belongs to another platform: stack {site.stack.name} (" in done.output
+        assert "`pulumi config set platform:takeOver ctl01`" in done.output
+        other.run("destroy", "--yes", "--skip-preview", timeout=UP_SECONDS).ok()
+        assert other.resources() == {}
+    assert site.stack.ok("ctl01", "getent passwd eve || true") == ""
+    assert site.stack.refresh() == {}
+    site.stack.nothing_to_do()
 
 
 def test_destroy_tears_down_every_role_and_leaves_the_machines_bare(site: OnPrem) -> None:

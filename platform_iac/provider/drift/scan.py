@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import hashlib
 import json
 import secrets as random
@@ -15,17 +16,26 @@ from pathlib import Path
 from typing import Any
 
 from platform_iac.provider import reach, wanted
-from platform_iac.provider.drift import connections
+from platform_iac.provider.drift import asked, connections, derive
 from platform_iac.provider.reach import ReachError, Target
 
 PARALLEL = 32
 SECONDS = 60
 DIFF_LINES = 40
-SCRIPT = Path(__file__).with_name("probe.py")
-BOOT = (
-    "import json,sys;m=json.load(sys.stdin);g={'__name__':'probe'};"
-    "exec(compile(m['script'],'probe','exec'),g);print(json.dumps(g['probe'](m['expected'])))"
-)
+HOST = Path(__file__).with_name("host")
+PACKAGE = "platform_iac.provider.drift.host"
+BOOT = """\
+import json,sys,types
+m=json.load(sys.stdin)
+for n,t in m['modules']:
+    s=sys.modules[n]=types.ModuleType(n)
+    exec(compile(t,n,'exec'),s.__dict__)
+print(json.dumps(s.probe(m['expected'])))
+"""
+"""Every module comes as text and under its own name, so that they import each other as they do here."""
+
+WITHOUT_ANSIBLE = ("ansible.module_utils.basic", "AnsibleModule = None")
+"""What a role's module imports and a host does not have."""
 
 
 def scan(inputs: Mapping[str, Any], hosts: Sequence[str], cancelled: threading.Event) -> dict[str, dict[str, str]]:
@@ -50,26 +60,47 @@ def expectations(inputs: Mapping[str, Any], host: str, salt: str) -> dict[str, A
             "owner": f"{file.get('owner', 'root')}:{file.get('group', 'root')}",
             "secret": bool(wanted.PLACEHOLDER.search(file["content"])),
         }
+    unit, user = ("enabled", "running", "restart_on", "reload_on"), ("uid", "groups", "shell")
     return {
         "salt": salt,
         "files": files,
         "packages": list(inputs.get("packages") or []),
-        "units": {name: _bare(unit, ("enabled", "running")) for name, unit in (inputs.get("units") or {}).items()},
-        "users": {name: _bare(user, ("uid", "groups", "shell")) for name, user in (inputs.get("users") or {}).items()},
+        "floors": dict(wanted.variables(inputs, host).get("floors") or {}),
+        "units": {name: _bare(about, unit) for name, about in (inputs.get("units") or {}).items()},
+        "users": {name: _bare(about, user) for name, about in (inputs.get("users") or {}).items()},
+        "settings": derive.settings(inputs, host),
+        "mounts": derive.mounts(inputs, host),
+        "asked": {asked.NAME + name: argument for name, argument in asked.arguments(inputs, host).items()},
+        "platform": inputs.get("platform") or "",
     }
 
 
+def modules(inputs: Mapping[str, Any], host: str) -> list[tuple[str, str]]:
+    """Return what runs on the host, name and text, each after what it imports; the last one has `probe`."""
+    role = str(inputs.get("role", ""))
+    own = [(asked.NAME + name, asked.text(name, role)) for name in asked.arguments(inputs, host)]
+    return [*([WITHOUT_ANSIBLE, *own] if own else []), *_modules()]
+
+
 def tell(answer: Mapping[str, Any], files: Mapping[str, Mapping[str, Any]], users: Mapping[str, Any]) -> dict[str, str]:
-    """Return each thing that differs with a sentence about how."""
+    """Return each thing that differs with a sentence about how; a second line says who touched it, where known."""
     things: dict[str, str] = {}
     for path, wrong in sorted(answer["files"].items()):
         things[f"file {path}"] = "; ".join(_about_file(wrong, files[path]))
-    for name in answer["packages"]:
-        things[f"package {name}"] = "not installed"
+    for name, word in sorted(answer["packages"].items()):
+        things[f"package {name}"] = word
     for name, words in sorted(answer["units"].items()):
         things[f"unit {name}"] = ", ".join(words)
     for name, wrong in sorted(answer["users"].items()):
-        things[f"user {name}"] = "; ".join(_about_user(wrong, users[name]))
+        things[f"user {name}"] = "; ".join(_about_user(wrong, users.get(name, {})))
+    things |= {f"setting {name}": said for name, said in sorted(answer["settings"].items())}
+    things |= {f"mount {path}": said for path, said in sorted(answer["mounts"].items())}
+    things |= dict(sorted(answer["asked"].items()))
+    if answer["owner"]:
+        things["host"] = answer["owner"]
+    for thing, said in answer["touched"].items():
+        first, *more = things[thing].split("\n")
+        things[thing] = "\n".join([first, said, *more])
     return things
 
 
@@ -77,7 +108,7 @@ def _ask(inputs: Mapping[str, Any], host: str, cancelled: threading.Event) -> di
     if cancelled.is_set():
         return {"host": "not asked: stopped"}
     message = {
-        "script": SCRIPT.read_text(encoding="utf-8"),
+        "modules": modules(inputs, host),
         "expected": expectations(inputs, host, random.token_hex(16)),
     }
     try:
@@ -88,11 +119,18 @@ def _ask(inputs: Mapping[str, Any], host: str, cancelled: threading.Event) -> di
     return tell(answer, wanted.files(inputs, host), inputs.get("users") or {})
 
 
+@functools.cache
+def _modules() -> tuple[tuple[str, str], ...]:
+    names = ("tools", "files", "packages", "units", "accounts", "kernel", "ownership", "touched", "probe")
+    texts = [(f"{PACKAGE}.{name}", (HOST / f"{name}.py").read_text(encoding="utf-8")) for name in names]
+    return ((PACKAGE, ""), *texts)
+
+
 def _run(target: Target, text: str) -> str:
-    command = f'python3 -c "{BOOT}"'
     if not target.local:
         prefix = "" if target.user == "root" else "sudo -n "
-        return connections.run(target, f"{prefix}timeout {SECONDS} {command}", text, timeout_seconds=SECONDS + 10)
+        command = f'{prefix}timeout {SECONDS} python3 -c "{BOOT}"'
+        return connections.run(target, command, text, timeout_seconds=SECONDS + 10)
     try:
         done = subprocess.run(
             [sys.executable, "-c", BOOT], input=text, capture_output=True, text=True, timeout=SECONDS, check=False
@@ -123,8 +161,11 @@ def _about_file(wrong: Mapping[str, Any], file: Mapping[str, Any]) -> list[str]:
 def _about_user(wrong: Mapping[str, Any], user: Mapping[str, Any]) -> list[str]:
     if wrong.get("missing"):
         return ["missing"]
+    if wrong.get("extra"):
+        return ["is here, and no longer planned"]
     said = [f"{name} {wrong[name]} instead of {user[name]}" for name in ("uid", "shell") if name in wrong]
-    return said + ([f"not in {', '.join(wrong['groups'])}"] if "groups" in wrong else [])
+    said += [f"not in {', '.join(wrong['groups'])}"] if "groups" in wrong else []
+    return said + ([f"also in {', '.join(wrong['more_groups'])}"] if "more_groups" in wrong else [])
 
 
 def _unified(planned: str, found: str) -> str:

@@ -101,7 +101,9 @@ def reason(result: Mapping[str, Any]) -> str:
     """Return why a task failed: its message, what the command said, or that of the items of a loop."""
     parts = [str(result.get("msg") or result.get("reason") or "").strip()]
     parts += [str(result.get(name) or "").strip()[-600:] for name in ("stderr", "module_stderr")]
-    if not any(parts[1:]):
+    if parts[0] == "non-zero return code" and any(parts[1:]):
+        del parts[0]  # which says nothing beside what the command said
+    if not any(parts[-2:]):
         parts.append(str(result.get("stdout") or result.get("module_stdout") or "").strip()[-600:])
     items = [item for item in result.get("results") or [] if isinstance(item, dict) and item.get("failed")]
     parts += [f"{item.get('item', '')}: {reason(item)}" for item in items[:3]]

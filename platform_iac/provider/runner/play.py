@@ -15,11 +15,13 @@ from typing import Any
 
 from platform_iac.provider import reach, wanted
 from platform_iac.provider.reach import Target
+from platform_iac.provider.runner import owner
 
 # Settings that no environment variable sets. Ansible asks its workers a thousand times a second whether they are done;
 # fifty times do, and leave the processor to them.
 SETTINGS = "[defaults]\ninternal_poll_interval = 0.02\n"
 COMMON, OWN, STALE = "platform_iac_files", "platform_iac_host_files", "platform_iac_stale"
+AGAIN, TAKE, LEAVE = "platform_iac_again", "platform_iac_take", "platform_iac_leave"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +29,9 @@ class Job:
     """One role to be run on some hosts.
 
     `inputs` are the Role's; `hosts` which of its hosts; `stale` what earlier runs left on a host
-    (`files`, `units`, and the `watchers` of such files among units that stay).
+    (`files`, `units`, and the `watchers` of such files among units that stay); `again` the units that are to
+    start again whatever they are; `me` who works on the hosts, as `owner.take` has it, or nobody; `over` the hosts
+    that it takes from another platform.
     """
 
     inputs: Mapping[str, Any]
@@ -35,6 +39,9 @@ class Job:
     teardown: bool = False
     check: bool = False
     stale: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    again: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    me: Mapping[str, Any] = field(default_factory=dict)
+    over: tuple[str, ...] = ()
 
     @property
     def secrets(self) -> dict[str, str]:
@@ -43,7 +50,7 @@ class Job:
 
 
 def playbook(job: Job) -> str:
-    """Return the playbook: what is stale is removed, the role runs, units that watched it follow."""
+    """Return the playbook: the host is taken, what is stale is removed, the role runs, units that watched it follow."""
     role = job.inputs["role"]
     variables = {f"{role}_files": f"{{{{ {COMMON} | combine({OWN}) }}}}"} if _has_files(job) else {}
     tasks: list[dict[str, Any]] = [
@@ -59,6 +66,10 @@ def playbook(job: Job) -> str:
     ]
     if job.stale:
         tasks = [*_remove_stale(), *tasks, _restart_watchers()]
+    if job.again:
+        tasks.append(_start_again())
+    if job.me:
+        tasks = [_raw("Take the host", TAKE), *tasks, *([_raw("Leave the host", LEAVE)] if job.teardown else [])]
     return json.dumps([{"name": role, "hosts": "all", "gather_facts": False, "tasks": tasks}], indent=1)
 
 
@@ -71,12 +82,16 @@ def inventory(job: Job, targets: Mapping[str, Target], folder: Path) -> str:
     common |= {f"{role}_{name}": value for name, value in inputs.get("vars", {}).items()}
     if _has_files(job):
         common[COMMON] = inputs.get("files", {})
+    if job.me:
+        common |= {TAKE: owner.command("take", job.me), LEAVE: owner.command("leave", job.me)}
     hosts = {}
     for name in job.hosts:
         host = inputs["hosts"][name]
         own = {f"{role}_{key}": value for key, value in host.get("vars", {}).items()}
         own |= {OWN: host.get("files", {})} if _has_files(job) else {}
         own |= {STALE: {"files": {}, "units": {}, "watchers": {}, **job.stale.get(name, {})}} if job.stale else {}
+        own |= {AGAIN: {unit: {"restart_on": [AGAIN]} for unit in job.again.get(name, ())}} if job.again else {}
+        own |= {TAKE: owner.command("take", {**job.me, "over": True})} if name in job.over else {}
         hosts[name] = own | connection(targets[name], folder)
     return json.dumps({"all": {"vars": literal(common), "hosts": literal(hosts)}})
 
@@ -184,3 +199,14 @@ def _remove_stale() -> list[dict[str, Any]]:
 def _restart_watchers() -> dict[str, Any]:
     arguments = {"units": f"{{{{ {STALE}.watchers }}}}", "changed_paths": "{{ platform_iac_removed.changed_paths }}"}
     return {"name": "Let units follow files that are no longer planned", "host_units": arguments}
+
+
+def _start_again() -> dict[str, Any]:
+    """The module restarts a unit when a path that it watches has changed; the mark stands for one."""
+    arguments = {"units": f"{{{{ {AGAIN} }}}}", "changed_paths": [AGAIN]}
+    return {"name": "Start again what ran with other settings", "host_units": arguments}
+
+
+def _raw(name: str, command: str) -> dict[str, Any]:
+    """One command over the connection that is open anyway; a dry run passes it over."""
+    return {"name": name, "ansible.builtin.raw": f"{{{{ {command} }}}}", "changed_when": False}

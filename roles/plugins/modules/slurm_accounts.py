@@ -113,6 +113,11 @@ def rows(*words: str) -> list[list[str]]:
     return [line.split("|") for line in text.splitlines() if line.strip()]
 
 
+def drift(argument: dict[str, Any]) -> dict[str, str]:
+    """Return what the database has instead of what is declared, by QoS and account."""
+    return differences(current(argument["cluster"]), declared(argument))
+
+
 def current(cluster: str) -> State:
     """Return the state of the cluster."""
     state = State(cluster=bool(rows("cluster", "where", f"name={cluster}", "format=cluster")))
@@ -254,6 +259,29 @@ def _removals(cluster: str, old: State, new: State) -> list[list[str]]:
     todo += [["delete", "account", "where", f"name={name}", f"cluster={cluster}"] for name in accounts]
     qos = [name for name in sorted(old.qos.keys() - new.qos.keys()) if f"qos {name}" in old.ours]
     return todo + [["delete", "qos", "where", f"name={name}"] for name in qos]
+
+
+def differences(found: State, wanted: State) -> dict[str, str]:
+    """Return in words what differs of each QoS and account that is declared, or that this module made."""
+    said = {}
+    for kind, has, asked in (("qos", found.qos, wanted.qos), ("account", found.accounts, wanted.accounts)):
+        for name in sorted({*asked, *(name for name in has if f"{kind} {name}" in found.ours)}):
+            if name not in has or name not in asked:
+                said[f"accounting {kind} {name}"] = "missing" if name in asked else "is here, and no longer declared"
+                continue
+            before, after = asdict(has[name]), asdict(asked[name])
+            words = [
+                f"{key} {_value(before[key])} instead of {_value(after[key])}"
+                for key in before
+                if before[key] != after[key]
+            ]
+            if words:
+                said[f"accounting {kind} {name}"] = "; ".join(words)
+    return said
+
+
+def _value(value: str | list[str]) -> str:
+    return (value if isinstance(value, str) else ", ".join(value)) or "none"
 
 
 def shown(state: State, beside: State) -> str:

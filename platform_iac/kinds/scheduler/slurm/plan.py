@@ -93,7 +93,7 @@ def _controller(spec: Spec, context: Context, nodes: tuple[Nodes, ...], shared: 
         files=tuple(sorted(files, key=lambda file: file.path)),
         # slurmctld 22.05 learns of added nodes only when it starts; running jobs outlive that.
         units=(Unit(name="slurmctld.service", restart_on=tuple(sorted(file.path for file in files))),),
-        vars={"floors": floors.debian("slurm-client")},
+        vars={"floors": floors.debian("slurm-client", "slurmctld")},
         # The database is one: the primary declares what is in it.
         host_vars={hosts[0].name: {"accounts": accounts.declared(spec, context)}},
         needs=("munge", "slurm_database"),
@@ -131,7 +131,7 @@ def _node(spec: Spec, context: Context, hosts: tuple[Host, ...], nodes: tuple[No
         files=shared,
         host_files=own,
         units=(Unit(name="slurmd.service", restart_on=(options, unit.path)),),
-        vars={"floors": floors.debian("slurm-client")},
+        vars={"floors": floors.debian("libpam-slurm-adopt", "slurm-client", "slurmd")},
         host_vars=values,
         needs=("munge", "slurm_controller"),
         after=("gpu",),
