@@ -24,8 +24,8 @@ import retrain
 from files import STATE, DatasetError, Folder, RefusedError, parse, sentences
 
 ETC = Path("/etc/platform-iac/datasets")
-TOLD = "told"
-"""Under this name lies why the last attempt did not succeed."""
+TOLD, COPIED = "told", "copied-"
+"""Under these names lies why the last attempt did not succeed, and what was copied."""
 
 PAUSES_SECONDS = (30, 60, 120, 300)
 """Between attempts: a source or a service that is down for a moment costs no one's attention."""
@@ -91,15 +91,31 @@ def _bring(declared, folder):
         if folder.point(version):
             print(f"current is {version}", flush=True)
         _let_go(declared, folder)
-        for name, place in sorted(declared["copies"].items()):
-            done = folder.recall("copied-" + name)
-            if done != {"version": version, "place": place}:
-                moves.copy(declared, folder, place)
-                folder.remember("copied-" + name, {"version": version, "place": place})
-                print(f"copied to {name}", flush=True)
-    if not declared["retrain"]:
-        return "complete"
-    return f"complete, {_passed(retrain.retrain(declared, folder))}"
+        problems = _copy_on(declared, folder)
+    how = f", {_passed(retrain.retrain(declared, folder))}" if declared["retrain"] else ""
+    if problems:
+        raise DatasetError("; ".join(problems))
+    return f"complete{how}"
+
+
+def _copy_on(declared, folder):
+    """Bring the version to where it is copied, and return what went wrong: no reason not to retrain."""
+    problems = []
+    for name, record in _to_copy(declared, folder).items():
+        try:
+            moves.copy(declared, folder, record["place"])
+        except DatasetError as error:
+            problems.append(f"not copied to {name}: {error}")
+        else:
+            folder.remember(COPIED + name, record)
+            print(f"copied to {name}", flush=True)
+    return problems
+
+
+def _to_copy(declared, folder):
+    """Return the places that do not have the version yet, by name, with what is remembered once they do."""
+    records = {name: {"version": declared["version"], "place": place} for name, place in declared["copies"].items()}
+    return {name: record for name, record in sorted(records.items()) if folder.recall(COPIED + name) != record}
 
 
 def _let_go(declared, folder):
@@ -140,6 +156,8 @@ def verify(declared, folder, chosen):
     if wrong := folder.differs(version, every_byte=chosen.every_byte):
         told = folder.recall(TOLD).get("reason")
         raise DatasetError(sentences(wrong) + (f" (not mended: {told})" if told else ""))
+    if missing := _to_copy(declared, folder):
+        raise DatasetError(f"not copied to {', '.join(missing)}; {_stands(declared, folder)}")
     return f"{len(parse(folder.text(version)))} files are as its manifest says"
 
 

@@ -80,6 +80,8 @@ def test_a_model_that_is_not_good_enough_is_seen_in_checks_and_drift_and_gets_no
     running: Stack, spec: Overlay
 ) -> None:
     before = kept(running)[1]
+    user = "sbatch --comment=dataset:digits/2026.1 --time=60 --mem=100M --output=/dev/null --wrap='sleep 3000'"
+    running.ok("login01", f'runuser -l alice -c "{user}"')
     declare(spec, version="2026.3", retrain={"validated_by": {"at_least": 0.999}})
     running.up()
     (reason,) = reasons(running)
@@ -98,6 +100,9 @@ def test_a_model_that_is_not_good_enough_is_seen_in_checks_and_drift_and_gets_no
 def test_what_people_declare_otherwise_is_done_anew_and_old_versions_are_gone(running: Stack, spec: Overlay) -> None:
     declare(spec, retrain={"validated_by": {"at_least": 0.9}})
     running.up()
+    assert reasons(running) == []
+    assert "2026.1" in running.ok("login01", "ls /datasets/vision/digits").split(), "a job uses it"
+    running.ok("login01", "scancel --user=alice && systemctl restart platform-dataset@digits.service")
     assert reasons(running) == []
     assert running.ok("login01", "ls /datasets/vision/digits").split() == [
         "2026.2", "2026.2.sha256", "2026.3", "2026.3.sha256", "current",
