@@ -1,6 +1,6 @@
 """Datasets on this host: `datasets VERB NAME`.
 
-ready    whether there is no reason against beginning: a rejected retraining is not tried again by itself
+ready    whether no retraining on the declared version is rejected: it is not tried again by itself
 bring    fetch, verify and publish the declared version, let old ones go, copy it on, retrain
 verify   whether the current version is the declared one and as its manifest says
 verdict  how the retraining on it ended
@@ -31,6 +31,10 @@ PAUSES_SECONDS = (30, 60, 120, 300)
 """Between attempts: a source or a service that is down for a moment costs no one's attention."""
 
 
+class RejectedError(RefusedError):
+    """The retraining was done and its model is not good enough."""
+
+
 def main():
     """Run one verb and return the exit status."""
     parser = argparse.ArgumentParser(prog="datasets", description=__doc__.split("\n", maxsplit=1)[0])
@@ -50,7 +54,7 @@ def main():
 
 
 def ready(declared, folder, chosen):
-    """Refuse what a retraining has rejected, until it is declared otherwise or `again`."""
+    """Say so where the retraining is rejected, until it is declared otherwise or `again`."""
     del chosen
     if declared["retrain"]:
         _passed(retrain.outcome(declared, folder))
@@ -64,7 +68,7 @@ def bring(declared, folder, chosen):
         try:
             return _bring(declared, folder)
         except (DatasetError, OSError, subprocess.SubprocessError) as error:
-            if folder.at(STATE).is_dir():
+            if folder.at(STATE).is_dir() and not isinstance(error, RejectedError):
                 folder.remember(TOLD, {"reason": str(error)})
             if isinstance(error, RefusedError) or not pause:
                 raise
@@ -130,7 +134,7 @@ def _let_go(declared, folder):
 def _passed(known):
     """Return how a retraining ended; what was rejected is an error that another attempt does not mend."""
     if known.get("verdict") == "rejected":
-        raise RefusedError("the retraining is rejected: {said} (job {job}, run {run})".format(**known))
+        raise RejectedError("the retraining is rejected: {said} (job {job}, run {run})".format(**known))
     if "verdict" not in known:
         return "not retrained yet"
     version = ", model version {}".format(known["version"]) if known["version"] else ""
