@@ -80,7 +80,7 @@ def bring(declared, folder, chosen):
 def _bring(declared, folder):
     version = declared["version"]
     if not os.path.ismount(declared["mount"]):
-        raise DatasetError("{} is not mounted".format(declared["mount"]))
+        raise DatasetError(f"{declared['mount']} is not mounted")
     folder.make()
     folder.forget(TOLD)
     with _alone(folder):
@@ -137,7 +137,7 @@ def _passed(known):
         raise RejectedError("the retraining is rejected: {said} (job {job}, run {run})".format(**known))
     if "verdict" not in known:
         return "not retrained yet"
-    version = ", model version {}".format(known["version"]) if known["version"] else ""
+    version = f", model version {known['version']}" if known["version"] else ""
     return "passed, {} (job {}, run {}{})".format(known["said"], known["job"], known["run"], version)
 
 
@@ -179,11 +179,11 @@ def again(declared, folder, chosen):
     del chosen
     folder.forget(TOLD)
     retrain.again(declared, folder)
-    return "it is retrained when platform-dataset@{}.service is restarted".format(declared["name"])
+    return f"it is retrained when platform-dataset@{declared['name']}.service is restarted"
 
 
 def _state(declared):
-    unit = "platform-dataset@{}.service".format(declared["name"])
+    unit = f"platform-dataset@{declared['name']}.service"
     argv = ["systemctl", "show", "--property=SubState", "--value", unit]
     return subprocess.run(argv, capture_output=True, text=True, timeout=60, check=True).stdout.strip()
 

@@ -62,7 +62,7 @@ def retrain(declared, folder):
 
     if "verdict" in known:
         return known
-    name = "dataset-{}-{}-{}".format(declared["name"], version, known["identity"])
+    name = f"dataset-{declared['name']}-{version}-{known['identity']}"
     if "run" not in known:
         tags = {
             "dataset.name": declared["name"],
@@ -86,7 +86,7 @@ def in_use(declared):
     done = _run(["squeue", "--noheader", "--all", "--format=%k"])
     if done.returncode != 0:
         return None
-    prefix = "dataset:{}/".format(declared["name"])
+    prefix = f"dataset:{declared['name']}/"
     return {line.strip()[len(prefix) :] for line in done.stdout.splitlines() if line.strip().startswith(prefix)}
 
 
@@ -141,10 +141,10 @@ def _submit(declared, folder, name, run):
         "MODEL_NAME": wanted["model"],
     }
     minutes = max(1, wanted["max_seconds"] // 60)
-    options = ["--job-name=" + name, "--comment=dataset:{}/{}".format(declared["name"], version), f"--time={minutes}"]
+    options = ["--job-name=" + name, f"--comment=dataset:{declared['name']}/{version}", f"--time={minutes}"]
     options += ["--partition=" + wanted["partition"]] if wanted["partition"] else []
     options += [f"--gres=gpu:{wanted['gpus']}"] if wanted["gpus"] else []
-    environment = ["{}={}".format(*pair) for pair in sorted(given.items())]
+    environment = [f"{name}={value}" for name, value in sorted(given.items())]
     done = _run(["env", *environment, "sbatch", "--parsable", *options, wanted["script"]], member=wanted["member"])
     if done.returncode != 0:
         if "Unable to contact" in done.stderr or "timed out" in done.stderr:

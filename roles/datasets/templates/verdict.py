@@ -55,9 +55,9 @@ def close_run(client, about):
 def judged(about, value):
     """Return why a run does not pass; empty where it does."""
     if about["state"] != "COMPLETED":
-        return "job {} ended as {}".format(about["job"], about["state"])
+        return f"job {about['job']} ended as {about['state']}"
     if value is None:
-        return "the run has no metric {}".format(about["metric"])
+        return f"the run has no metric {about['metric']}"
     if about["at_least"] is not None and not value >= about["at_least"]:
         return "{} {:.6g} is below {:g}".format(about["metric"], value, about["at_least"])
     if about["at_most"] is not None and not value <= about["at_most"]:
@@ -69,7 +69,7 @@ def registered(client, about):
     """Return the version of the model that the run registered; None where it did not, or none was asked for."""
     if not about["model"]:
         return None
-    found = client.search_model_versions("name = '{}'".format(about["model"]))
+    found = client.search_model_versions(f"name = '{about['model']}'")
     return next((version for version in found if version.run_id == about["run"]), None)
 
 
