@@ -78,6 +78,9 @@ UNITS = {"mgr": "ceph-mgr@{}", "mds": "ceph-mds@{}", "rgw": "ceph-radosgw@rgw.{}
 WATCHED = ["/etc/ceph/ceph.conf"]
 QUORUM_SECONDS = 120
 WIPED_BYTES = 16 * 2**20
+NO_LOG = "--log-to-file=false"
+"""A log that begins as root's is closed to the daemon, which then writes none."""
+
 BLANK = 2
 """How blkid ends when it finds no trace of a file system, a partition table or an OSD."""
 
@@ -123,7 +126,8 @@ def monitor(fsid: str, name: str, monitors: dict[str, str], keyring: str, *, che
             word for one, ip in sorted(monitors.items()) for word in ("--addv", one, f"[v2:{ip}:3300,v1:{ip}:6789]")
         ]
         call("monmaptool", "--create", "--fsid", fsid, *every, str(chart))
-        call("ceph-mon", "--mkfs", "-i", name, "--mon-data", str(making), "--monmap", str(chart), "--keyring", keyring)
+        make = ("ceph-mon", "--mkfs", "-i", name, "--mon-data", str(making), "--monmap", str(chart))
+        call(*make, "--keyring", keyring, NO_LOG)
         chart.unlink()
         own(making)
         shutil.rmtree(store, ignore_errors=True)
@@ -192,7 +196,7 @@ def _osd(identity: str, path: str, size_gib: int) -> int:
         call("ceph-bluestore-tool", "prime-osd-dir", "--dev", path, "--path", str(folder))
     else:
         make = ("ceph-osd", "--mkfs", "-i", str(number), "--osd-uuid", identity, "--osd-data", str(folder))
-        call(*make, "--keyring", str(folder / "keyring"), seconds=300)
+        call(*make, "--keyring", str(folder / "keyring"), NO_LOG, seconds=300)
     if not (folder / "block").is_symlink():
         raise DaemonError(f"osd.{number} did not keep to {path}")
     own(folder)
