@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 SPARE_SECONDS: Final = 900.0
 """For what is not timed: the queue, writing the files, and making small ones."""
 
+FILES_A_SECOND: Final = 100
+"""How many each node makes for each second that the other profiles run."""
+
 STEP: Final = """
 set -euo pipefail
 top=$1 own=$2 figure=$3; shift 3
@@ -168,7 +171,7 @@ def _figure(store: Store, profile: Profile, lines: str) -> Figure:
 
 def _options(store: Store, profile: Profile) -> tuple[str, ...]:
     if profile.figure == "creates":
-        return profile.options
+        return (*profile.options, f"--nrfiles={FILES_A_SECOND * store.seconds}")
     timed = ("--time_based", f"--runtime={store.seconds}") if profile.timed else ()
     return (*profile.options, f"--size={store.size_mib}M", f"--direct={int(store.direct)}", *timed)
 

@@ -45,7 +45,7 @@ PROFILES: Final = (
     Profile(
         "creates", "files made", "files/s", READ,
         # The engine opens and closes each file once and moves no data; it counts opens as reads.
-        ("--ioengine=filecreate", "--create_on_open=1", "--nrfiles=2000", "--filesize=4k", "--openfiles=1",
+        ("--ioengine=filecreate", "--create_on_open=1", "--filesize=4k", "--openfiles=1",
          "--fallocate=none"), timed=False,
     ),
 )  # fmt: skip

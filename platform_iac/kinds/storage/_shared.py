@@ -11,6 +11,7 @@ from zlib import crc32
 
 from pydantic import AfterValidator, Field, model_validator
 
+from platform_iac.kinds.storage._floors import Floors
 from platform_iac.plan.context import PlanError
 from platform_iac.spec.base import Model, setting
 from platform_iac.spec.types import AbsolutePath, TeamName, wrong
@@ -68,6 +69,11 @@ class Mounted(Model, ABC):
     def mounted(self, host: Host, context: Context) -> tuple[Mount, ...]:
         """Return what this host mounts of it."""
 
+    @property
+    @abstractmethod
+    def measured(self) -> bool:
+        """Whether `platform-iac check storage` measures some of it, by jobs."""
+
 
 class FileSystem(Model):
     """One file system that hosts share: where, what for, and how much of it each team may fill."""
@@ -81,6 +87,9 @@ class FileSystem(Model):
         default_factory=dict,
         impact="reconfigure",
         description="Most that each team's members may keep in it together, in GiB; a team left out has no limit.",
+    )
+    floors: Floors | None = setting(
+        None, impact="none", description="How fast it must be: what `platform-iac check storage` asks for."
     )
 
     @model_validator(mode="after")
@@ -99,6 +108,11 @@ class Shared(Mounted, FileSystem):
         ("login", "compute"), min_length=1, impact="drain", description="Duties whose hosts mount it."
     )
 
+    @property
+    def measured(self) -> bool:
+        """Whether it has floors."""
+        return self.floors is not None
+
     def clients(self, context: Context) -> tuple[Host, ...]:
         """Return the hosts that mount it."""
         return context.with_duty(*self.mounted_by)
@@ -109,6 +123,11 @@ def mounts_of(host: Host, context: Context) -> tuple[Mount, ...]:
     parts = (part for part in context.spec.storage.values() if isinstance(part, Mounted))
     found = (mount for part in parts for mount in part.mounted(host, context))
     return tuple(sorted(found, key=lambda mount: mount.path))
+
+
+def measured(context: Context) -> bool:
+    """Tell whether any storage is measured by jobs, which need fio for it."""
+    return any(isinstance(part, Mounted) and part.measured for part in context.spec.storage.values())
 
 
 def has_shared_homes(host: Host, context: Context) -> bool:

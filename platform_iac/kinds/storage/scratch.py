@@ -42,6 +42,11 @@ class Spec(Mounted):
         del context
         return (Mount(self.mount, "scratch", _shared.LOCAL),) if host.pool in self.pools else ()
 
+    @property
+    def measured(self) -> bool:
+        """Never: what a node has alone is no shared storage."""
+        return False
+
 
 def plan(name: str, spec: Spec, context: Context) -> Part:
     """Return the run `scratch`, or `scratch_<name>` where the spec has several.

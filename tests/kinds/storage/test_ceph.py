@@ -161,6 +161,17 @@ def test_accounts_and_health_checks_of_clients_know_its_mounts(plan: Plan) -> No
     ]
 
 
+def test_file_systems_with_floors_are_measured_by_jobs_where_members_write() -> None:
+    floors = "floors: {nodes: 2, read_mib: 100}"
+    made = make(loads(re.sub(r"purpose: \w+,", rf"\g<0> {floors},", TWIN)))
+    assert {store.name: store.directory for store in made.stores} == {
+        "ceph-home": "/home/{user}",
+        "ceph-datasets": "/datasets/vision/{user}",
+    }
+    assert "fio" in run(made, "slurm_node").packages
+    assert "fio" not in run(make(loads(TWIN)), "slurm_node").packages
+
+
 def test_another_storage_cannot_be_mounted_at_the_same_place() -> None:
     server = "{profile: generic, addresses: [10.77.0.99], export: /x}"
     nfs = f"  more: {{kind: nfs, mount: /home, purpose: home, server: {server}}}\n"

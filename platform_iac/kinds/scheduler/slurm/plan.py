@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from platform_iac.kinds.scheduler.slurm import accounts, config, health, topology
 from platform_iac.kinds.scheduler.slurm.nodes import group
-from platform_iac.kinds.storage._shared import jobs_folder, mounts_of, split
+from platform_iac.kinds.storage._shared import jobs_folder, measured, mounts_of, split
 from platform_iac.plan import floors
 from platform_iac.plan.model import File, Part, Run, Secret, Unit
 from platform_iac.plan.render import render
@@ -105,8 +105,6 @@ def _node(spec: Spec, context: Context, hosts: tuple[Host, ...], nodes: tuple[No
     servers = ",".join(f"{host.address}:{config.CONTROLLER_PORT}" for host in hosts)
     text = render("slurm_node", "slurmd.default.j2", servers=servers, topology=topology.plugin(spec, context))
     unit = _unit("slurmd")
-    # `platform-iac check storage` measures as a job.
-    measured = any(getattr(storage, "floors", None) for storage in context.spec.storage.values())
     scripts = ("slurm-prolog", "slurm-epilog", "slurm-task-prolog")
     files = [
         File(path=options, content=text),
@@ -127,7 +125,7 @@ def _node(spec: Spec, context: Context, hosts: tuple[Host, ...], nodes: tuple[No
         name="slurm_node",
         role="slurm_node",
         hosts=tuple(values),
-        packages=(*(("fio",) if measured else ()), "libpam-slurm-adopt", "slurm-client", "slurmd"),
+        packages=(*(("fio",) if measured(context) else ()), "libpam-slurm-adopt", "slurm-client", "slurmd"),
         files=shared,
         host_files=own,
         units=(Unit(name="slurmd.service", restart_on=(options, unit.path)),),

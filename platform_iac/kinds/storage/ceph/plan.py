@@ -9,6 +9,7 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 
 from platform_iac.kinds.storage import _shared
+from platform_iac.kinds.storage._floors import stores
 from platform_iac.kinds.storage._s3 import Bucket
 from platform_iac.kinds.storage.ceph import config, rules, trees
 from platform_iac.plan.model import File, Part, Run, Secret, Unit
@@ -34,7 +35,12 @@ def plan(name: str, spec: Spec, context: Context) -> Part:
     if users := clients(spec, context):
         files = config.client_files(name, spec, context, hosts)
         runs.append(_client(spec, files, users, mounts))
-    return Part(runs=tuple(runs), secrets=secrets)
+    measured = (
+        store
+        for label, own in sorted(spec.filesystems.items())
+        for store in stores(f"{name}-{label}", own.floors, trees.own_folder(own, context), context)
+    )
+    return Part(runs=tuple(runs), secrets=secrets, stores=tuple(measured))
 
 
 def clients(spec: Spec, context: Context) -> tuple[Host, ...]:

@@ -97,6 +97,11 @@ class Spec(Mounted):
             return ()
         return tuple(Mount(own.mount, own.purpose, (TYPES[self.client],)) for own in self.filesystems.values())
 
+    @property
+    def measured(self) -> bool:
+        """Whether one of the file systems has floors."""
+        return any(own.floors for own in self.filesystems.values())
+
     @model_validator(mode="after")
     def _fits(self) -> Self:
         if self.monitors % 2 == 0:

@@ -23,6 +23,14 @@ def declared(spec: Spec, context: Context) -> dict[str, Any]:
     return {name: _tree(filesystem, context) for name, filesystem in sorted(spec.filesystems.items())}
 
 
+def own_folder(filesystem: FileSystem, context: Context) -> str:
+    """Return where a member writes: at home by the link, else in the folder of the first member's team."""
+    if filesystem.purpose == "home":
+        return f"{filesystem.mount}/{{user}}"
+    teams = {member: name for name, team in context.spec.teams.items() for member in team.members}
+    return "/".join((filesystem.mount, *([teams[min(teams)]] if teams else []), "{user}"))
+
+
 def _tree(filesystem: FileSystem, context: Context) -> dict[str, Any]:
     home, mode = filesystem.purpose == "home", MODES.get(filesystem.purpose, "0755")
     folders: dict[str, dict[str, Any]] = {}

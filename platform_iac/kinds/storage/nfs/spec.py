@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal, Self
 
 from pydantic import Field, model_validator
 
-from platform_iac.kinds.storage._floors import Floors
 from platform_iac.kinds.storage._shared import Gib, Mount, Shared
 from platform_iac.kinds.storage.nfs.profiles import (
     MOST_CONNECTIONS,
@@ -107,10 +106,6 @@ class Spec(Shared):
         default=False,
         impact="drain",
         description="GPUDirect Storage on clients with GPUs: from the network into GPU memory. Not on a twin.",
-    )
-
-    floors: Floors | None = setting(
-        None, impact="none", description="How fast it must be: what `platform-iac check storage` asks for."
     )
 
     def mounted(self, host: Host, context: Context) -> tuple[Mount, ...]:
