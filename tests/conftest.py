@@ -70,3 +70,16 @@ def _limit(item: pytest.Item) -> float:
     """Return the seconds that a test gives itself, 0 for one that keeps to the suite's limit."""
     mark = item.get_closest_marker("timeout")
     return float(mark.args[0]) if mark and mark.args else 0.0
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say what tests measured (`record_property`): how long a loss stalled people, and the like."""
+    lines = [
+        f"{report.nodeid.rpartition('::')[2]}: {name} {value}"
+        for report in terminalreporter.getreports("passed")
+        for name, value in report.user_properties
+        if report.when == "call"
+    ]
+    if lines:
+        terminalreporter.section("measured")
+        terminalreporter.write("".join(f"{line}\n" for line in lines))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-import sys
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -23,6 +23,7 @@ from tests.twin_support.machines import Lab
 
 pytestmark = pytest.mark.twin
 
+Report = Callable[[str, object], None]
 STORAGE = ("stor01", "stor02", "stor03")
 
 # Each record is on the disks (fsync) before it counts; the count is kept on the machine itself.
@@ -271,9 +272,6 @@ class Load:
         told = json.loads(self.lab.ok("login01", f"cat {self.count}"))
         verdict = python(self.lab, "login02", VERIFY, self.path, str(told["done"]))
         assert "whole" in verdict.text, f"{told}: {verdict.text}"
-        sys.stdout.write(
-            f"{self.name}: {told['done']} records acknowledged and there, longest stall {told['worst']} s\n"
-        )
         return float(told["worst"])
 
 
@@ -284,15 +282,15 @@ def server_of(lab: Lab, filesystem: str) -> str:
     return found[1]
 
 
-def test_a_disk_that_dies_under_load_costs_no_record(lab: Lab) -> None:
+def test_a_disk_that_dies_under_load_costs_no_record(lab: Lab, record_property: Report) -> None:
     load = Load(lab, "disk")
     lab.ok("stor02", "systemctl kill --signal=KILL 'ceph-osd@*.service'")
     load.more(20)
     wait("whole", lambda: whole(lab))
-    load.finish()
+    record_property("stall_seconds", load.finish())
 
 
-def test_a_storage_machine_that_loses_power_under_load_costs_no_record(lab: Lab) -> None:
+def test_a_storage_machine_that_loses_power_under_load_costs_no_record(lab: Lab, record_property: Report) -> None:
     load = Load(lab, "machine")
     victim = server_of(lab, "home")
     other = next(host for host in STORAGE if host != victim)
@@ -304,10 +302,12 @@ def test_a_storage_machine_that_loses_power_under_load_costs_no_record(lab: Lab)
         machine.start(lab.name, victim)
     wait("whole", lambda: whole(lab, ask=other))
     # Election 15 s, beacons 6 s, replay; Ceph's own `mds_beacon_mon_down_grace` would make it more than 75 s.
-    assert load.finish() < 60
+    stall = load.finish()
+    record_property("stall_seconds", stall)
+    assert stall < 60
 
 
-def test_a_storage_machine_without_network_under_load_costs_no_record(lab: Lab) -> None:
+def test_a_storage_machine_without_network_under_load_costs_no_record(lab: Lab, record_property: Report) -> None:
     load = Load(lab, "network")
     victim = "stor03"
     port = ["nsenter", "-t", str(machine.leader(lab.name, victim)), "-n", "ip", "link", "set", "host0"]
@@ -318,5 +318,5 @@ def test_a_storage_machine_without_network_under_load_costs_no_record(lab: Lab) 
     finally:
         subprocess.run([*port, "up"], timeout=30, check=True)
     wait("whole", lambda: whole(lab))
-    load.finish()
+    record_property("stall_seconds", load.finish())
     unchanged(lab, "ceph_client")
