@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -70,7 +71,7 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
     ),
     "schema": (),
     "review": (
-        _STACK,
+        ("stack", {"nargs": "?", "metavar": "STACK", "help": "a stack; left out, every one that the change touches"}),
         ("--base", {"required": True, "metavar": "REF", "help": "the commit that the change is for: origin/main"}),
         ("--out", {"type": Path, "metavar": "DIR", "help": "write review.md and review.sarif there"}),
         ("--junit", {"type": Path, "metavar": "FILE", "help": "the twin's proof: a JUnit report of its tests"}),

@@ -128,7 +128,14 @@ def _preview(stack: str) -> str:
 
 
 def _applied(entry: Entry, top: Path) -> Entry:
-    """Apply with the code at `top`, check, and return the entry with what came of it."""
+    """Apply with the code at `top`, check, and return the entry with what came of it, also when told to stop."""
+    try:
+        return _tried(entry, top)
+    except KeyboardInterrupt:
+        return replace(entry, passed=False, checks={"interrupted": True})
+
+
+def _tried(entry: Entry, top: Path) -> Entry:
     done = state.apply(entry.stack, top=top)
     if done != 0:
         return replace(entry, passed=False, checks={"applied": False})

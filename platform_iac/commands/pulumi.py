@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from platform_iac.commands import child
 from platform_iac.commands.lock import locks
 
 TOP = Path(__file__).resolve().parents[2]
@@ -25,23 +26,17 @@ def pulumi(*argv: str, top: Path = TOP) -> int:
 
     Raises:
         EngineError: there is no Pulumi.
+        KeyboardInterrupt: this process was told to stop; Pulumi has ended and its lock is free.
     """
     if shutil.which("pulumi") is None:
         raise EngineError("pulumi is not on PATH — run `tools/setup`, then `source tools/env.sh`")
-    return subprocess.run(["pulumi", *argv, "--non-interactive"], cwd=top, env=_env(top), check=False).returncode
+    return child.run(["pulumi", *argv, "--non-interactive"], cwd=top, env=_env(top)).returncode
 
 
 def captured(*argv: str, top: Path = TOP) -> subprocess.CompletedProcess[str]:
     """Run `pulumi argv` in the project at `top` without a word on the terminal, and return how it ended."""
-    return subprocess.run(
-        ["pulumi", *argv, "--non-interactive", "--color", "never"],
-        cwd=top,
-        env=_env(top),
-        capture_output=True,
-        text=True,
-        check=False,
-        stdin=subprocess.DEVNULL,
-    )
+    argv = ("pulumi", *argv, "--non-interactive", "--color", "never")
+    return child.run(list(argv), cwd=top, env=_env(top), capture=True)
 
 
 def _env(top: Path) -> dict[str, str]:
