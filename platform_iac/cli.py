@@ -155,6 +155,7 @@ def _subject(values: dict[str, Any]) -> str:
 
 def main() -> int:
     """Run the command line of this process."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # told to stop, we tidy up as after ^C
     try:
         return run(sys.argv[1:])
     except bad_input() as error:

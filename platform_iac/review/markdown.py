@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from platform_iac.review.report import Report, Verdict
 
 
-def markdown(report: Report) -> str:
+def markdown(report: Report, *, limit: int = LIMIT) -> str:
     """Return the comment: the verdict first, then what changes, and line diffs as far as they fit."""
     parts = [
         _head(report),
@@ -29,7 +29,7 @@ def markdown(report: Report) -> str:
         _proof(report.proof),
     ]
     text = "\n".join(part for part in parts if part)
-    return text + _diffs([file for run in report.delta.runs for file in run.files], LIMIT - len(text))
+    return text + _diffs([file for run in report.delta.runs for file in run.files], limit - len(text))
 
 
 def _head(report: Report) -> str:

@@ -60,6 +60,12 @@ class Report:
         return worst([found.change.impact for found in self.changes])
 
     @property
+    def differs(self) -> bool:
+        """Whether the change does anything to this stack."""
+        found = self.delta
+        return bool(self.changes or found.runs or found.added or found.removed or self.capacity or self.notes)
+
+    @property
     def failed(self) -> tuple[Verdict, ...]:
         """The verdicts that refuse the change."""
         return tuple(verdict for verdict in self.verdicts if verdict.severity == "mandatory")

@@ -10,20 +10,29 @@ if TYPE_CHECKING:
 
     from platform_iac.review.report import Report, Verdict
 
+Finding = tuple[str, str, str, str]
+"""Rule, level (`error`, `warning`), message, and a file relative to the repository."""
+
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 
 
 def sarif(report: Report, spec_file: str) -> str:
     """Return a review's verdicts as SARIF; each is placed at the spec's file (relative to the repository)."""
-    return _text([(*_verdict(verdict), spec_file) for verdict in report.verdicts])
+    return document(of(report, spec_file))
 
 
 def text(findings: Sequence[tuple[str, str, str]]) -> str:
     """Return findings (rule, message, file relative to the repository) as SARIF errors."""
-    return _text([(rule, "error", message, file) for rule, message, file in findings])
+    return document([(rule, "error", message, file) for rule, message, file in findings])
 
 
-def _text(findings: Sequence[tuple[str, str, str, str]]) -> str:
+def of(report: Report, spec_file: str) -> list[Finding]:
+    """Return a review's verdicts as findings, each placed at the spec's file."""
+    return [(*_verdict(verdict), spec_file) for verdict in report.verdicts]
+
+
+def document(findings: Sequence[Finding]) -> str:
+    """Return SARIF of findings: rule, level, message, and the file they are shown at."""
     rules = sorted({rule for rule, *_ in findings})
     run: dict[str, Any] = {
         "tool": {"driver": {"name": "platform-iac", "rules": [{"id": rule} for rule in rules]}},
