@@ -9,7 +9,9 @@ from typing import Any
 from jinja2 import FileSystemLoader, StrictUndefined
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-ROLES = Path(__file__).resolve().parents[2] / "roles"
+_PACKAGE = Path(__file__).resolve().parents[1]
+ROLES = next(path for path in (_PACKAGE / "roles", _PACKAGE.parent / "roles") if path.is_dir())
+"""Beside this package in a checkout, in it where a wheel was installed."""
 
 
 @cache

@@ -15,13 +15,15 @@ class SignatureError(RuntimeError):
     """Nothing could be signed; says why."""
 
 
-def sign(content: bytes, key: Path) -> str:
+def sign(content: bytes, key: Path, namespace: str = NAMESPACE) -> str:
     """Return the armoured signature of `content` by a private key, or by the agent's key that a public one names.
+
+    The namespace says what the signature is for: one of evidence is none of anything else.
 
     Raises:
         SignatureError: ssh-keygen refuses.
     """
-    done = _ssh_keygen(["-Y", "sign", "-q", "-n", NAMESPACE, "-f", str(key)], content)
+    done = _ssh_keygen(["-Y", "sign", "-q", "-n", namespace, "-f", str(key)], content)
     if done.returncode != 0:
         raise SignatureError(
             f"cannot sign with {key}: {done.stderr.decode(errors='replace').strip()[:300]} — is it an SSH key?"

@@ -1,7 +1,11 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 TOP = Path(__file__).resolve().parents[2]
 LOCK = (TOP / "requirements.lock").read_text(encoding="utf-8")
@@ -12,6 +16,13 @@ def test_every_package_has_hashes() -> None:
     entries = re.split(r"^(?=[a-z0-9])", LOCK, flags=re.MULTILINE)[1:]
     assert len(entries) == len(PINS) > 50
     assert [entry.split()[0] for entry in entries if "--hash=sha256:" not in entry] == []
+
+
+def test_every_package_that_is_asked_for_is_pinned_to_a_version_that_fits() -> None:
+    """That the lock is what `make lock` writes is asked of the index by `make audit`."""
+    project = tomllib.loads((TOP / "pyproject.toml").read_text(encoding="utf-8"))
+    asked = map(Requirement, [*project["project"]["dependencies"], *project["dependency-groups"]["dev"]])
+    assert [str(each) for each in asked if PINS.get(canonicalize_name(each.name), "") not in each.specifier] == []
 
 
 def test_the_lock_names_no_host_and_no_index() -> None:
