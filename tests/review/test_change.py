@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
-from platform_iac.review.change import Review, comment, findings
 from platform_iac.review.cells import LIMIT
+from platform_iac.review.change import Review, comment, findings
 from platform_iac.review.report import Report, Verdict
 from tests.review.test_review import SPEC, changed, review
 
