@@ -170,7 +170,7 @@ def secrets(spec: Manager, context: Context, fabric: Fabric) -> tuple[Secret, ..
 
 
 def checks(spec: Manager, context: Context, fabric: Fabric) -> Iterator[Check]:
-    """Yield the proof: master and standby, the engine that is really used, every planned port."""
+    """Yield the proof: master and standby, the engine that is really used, every planned port and its partitions."""
     hosts = managers(context, fabric)
     if not hosts or spec.kind != "opensm":
         return
@@ -187,6 +187,7 @@ def checks(spec: Manager, context: Context, fabric: Fabric) -> Iterator[Check]:
         yield Check(
             name="the fabric has a standby", host=hosts[0].name, argv=("saquery", "SMIR"), expect=rf"\A{states}"
         )
+    yield from _memberships(hosts[0].name, spec, context, fabric)
     devices: dict[str, list[str]] = {}
     for adapter in fabric.adapters:
         devices.setdefault(adapter.host, []).append(adapter.device)
@@ -202,3 +203,20 @@ def checks(spec: Manager, context: Context, fabric: Fabric) -> Iterator[Check]:
                 argv=("ibstat",),
                 expect=rf"\A{active}",
             )
+
+
+def _memberships(asks: str, spec: Manager, context: Context, fabric: Fabric) -> Iterator[Check]:
+    """Yield what proves that the first port of each host has the keys of its partitions and no other.
+
+    A manager asks, as it has the key without which ports answer nobody. Only ports whose GUID is known are found.
+    """
+    wanted = _partitions.keys(_partitions.planned(spec.partitions, context), fabric, context)
+    for port in {port.host: port for port in reversed(fabric.adapters) if port.guid and port.name in wanted}.values():
+        keys = [f"0x{key:04x}" for key in sorted(wanted[port.name])]
+        there = "".join(rf"(?=[\s\S]*{key})" for key in keys)
+        yield Check(
+            name=f"{port.host} is in its partitions and in no other",
+            host=asks,
+            argv=("smpquery", "-G", "pkeys", f"0x{port.guid}", "1"),
+            expect=rf"\A{there}(?![\s\S]*0x(?!{'|'.join(key[2:] for key in keys)}|0000)[0-9a-f]{{4}}\b)",
+        )

@@ -13,10 +13,16 @@ pytestmark = [pytest.mark.twin, pytest.mark.timeout(TEST_SECONDS)]
 
 NEW = "gpu04"
 NAME_IT = {
-    "slurm_controller": {'files["/etc/slurm/slurm.conf"].content', 'files["/etc/slurm/gres.conf"].content'},
+    "fabric_simulator": {'files["/etc/platform-iac/fabric.net"].content'},
+    "infiniband_manager": {'files["/etc/opensm/partitions.conf"].content'},
+    "slurm_controller": {
+        *(f'files["/etc/slurm/{name}"].content' for name in ("slurm.conf", "gres.conf", "topology.conf")),
+    },
     "slurm_login": {'files["/etc/slurm/slurm.conf"].content'},
 }
 """Roles on other hosts, and the files of theirs that name every node."""
+HOSTS = {"ctl01", "login01", "mirror01", "mgr01", "mgr02"}
+"""The hosts of these roles; the fabric's managers among them, and the one that plays the fabric."""
 
 
 @pytest.fixture
@@ -39,7 +45,7 @@ def test_the_preview_touches_the_new_node_and_the_files_that_name_it(four: Stack
 def test_up_reaches_only_the_new_node_and_the_hosts_whose_files_name_it(four: Stack) -> None:
     moment = logins.now()
     four.up(timeout=UP_SECONDS)
-    assert set(logins.since(four.lab, four.hosts, moment)) == {"ctl01", "login01", NEW}
+    assert set(logins.since(four.lab, four.hosts, moment)) == {*HOSTS, NEW}
     four.nothing_to_do()
 
 
@@ -58,7 +64,7 @@ def test_without_it_in_the_spec_it_is_torn_down_and_gone(running: Stack, spec: O
     spec.set(pools={"gpu": {"hosts": "gpu[01-03]"}})
     moment = logins.now()
     running.up(timeout=UP_SECONDS)
-    assert set(logins.since(running.lab, running.hosts, moment)) == {"ctl01", "login01"}
+    assert set(logins.since(running.lab, running.hosts, moment)) == HOSTS
     state = running.home / "state" / "platform-iac" / "labs" / running.lab / "machines" / NEW
     assert not state.exists()
     assert f"{running.lab}-{NEW}" not in running.resources()

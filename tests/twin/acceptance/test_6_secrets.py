@@ -22,7 +22,8 @@ def secrets(running: Stack) -> dict[str, str]:
     keys = {name: entry for name, entry in found.items() if entry["type"] == "platform:secret:Key"}
     values = {name: entry["outputs"]["value"]["plaintext"].strip('"') for name, entry in keys.items()}
     assert set(values) == {secret.name for secret in running.plan.secrets}
-    assert all(len(value) >= 32 for value in values.values())
+    # A key of the fabric has 64 bits, by its standard.
+    assert all(len(value) >= (16 if name.startswith("fabric.") else 32) for name, value in values.items())
     return values
 
 
