@@ -1,4 +1,4 @@
-"""`python -m bench [plan|policies|preview|converge|drift|scale …]`: print each figure as soon as it is measured."""
+"""`python -m bench [PART …]`: print each figure as soon as it is measured."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import time
 
 from bench.figure import line
 
-PARTS = ("plan", "fabric", "policies", "preview", "converge", "drift", "scale")
+PARTS = ("plan", "fabric", "sweep", "policies", "preview", "converge", "drift", "scale")
 
 
 def main() -> int:

@@ -31,6 +31,7 @@ HIGHEST_PRIORITY: Final = 14
 CONF, PARTITIONS, ROOTS = "/etc/opensm/opensm.conf", "/etc/opensm/partitions.conf", "/etc/opensm/root_guids"
 NAMES, DIAGNOSTICS = "/etc/opensm/node-name-map", "/etc/infiniband-diags/ibdiag.conf"
 ENGINE: Final = "/usr/local/libexec/platform-iac/routing-engine"
+Engine = Literal["ftree", "updn", "minhop"]
 
 
 class Manager(Model):
@@ -41,7 +42,7 @@ class Manager(Model):
         impact="restart",
         description="opensm on the hosts with `duty: manager`; `ufm` is an appliance that owns its files.",
     )
-    engine: Literal["ftree", "updn", "minhop"] = setting(
+    engine: Engine = setting(
         "ftree", impact="restart", description="Routing engine; opensm never falls back to another one."
     )
     qos: bool = setting(default=True, impact="restart", description="Virtual lanes are set up for service levels.")
