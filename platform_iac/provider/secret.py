@@ -10,7 +10,8 @@ import uuid
 from platform_iac.provider.handlers import Change, Context, Diff, Failure, Values
 from platform_iac.provider.values import UNKNOWN
 
-LEAST_BYTES, MOST_BYTES = 16, 1024
+LEAST_BYTES, MOST_BYTES = 8, 1024
+"""A key of InfiniBand has 64 bits and cannot have more; all others have more because the plan asks for it."""
 CEPHX_BYTES = 16
 
 
@@ -33,7 +34,7 @@ class Key:
     secret_outputs = frozenset({"value"})
 
     def check(self, olds: Values, news: Values) -> tuple[Values, list[Failure]]:
-        """Refuse a length that is no whole number of bytes between 16 and 1024."""
+        """Refuse a length that is no whole number of bytes between 8 and 1024."""
         del olds
         length = news.get("length", 32)
         inputs = {**news, "length": length}

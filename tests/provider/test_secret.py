@@ -28,7 +28,7 @@ def test_a_cephx_key_begins_as_cephs_own_do() -> None:
     [
         ({"length": 24, "form": "cephx"}, "must be 16 bytes for a cephx key, not 24"),
         ({"length": 16, "form": "pem"}, "must be `hex` or `cephx`, not 'pem'"),
-        ({"length": 8}, "must be 16 to 1024 bytes, not 8"),
+        ({"length": 7}, "must be 8 to 1024 bytes, not 7"),
     ],
 )
 def test_what_cannot_be_drawn_is_refused(inputs: dict[str, object], failure: str) -> None:
