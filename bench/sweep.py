@@ -34,7 +34,6 @@ pools:
       nics: [{{kind: infiniband, purpose: compute, product: ConnectX-7, devices: mlx5_0, rate_gbps: 400}}]
   gpu: {{site: lab, duty: compute, hosts: "gpu[001-{NODES:03}]", addresses: 10.94.0.101, hardware: dgx-h100}}
 """
-_STATE = re.compile(r"^(\w{3} \d{2} [\d:]{8} \d{6}) .*(Entering DISCOVERING state|SUBNET UP)$", re.MULTILINE)
 
 
 def figures() -> Iterator[Figure | str]:
@@ -69,5 +68,12 @@ def _sweep(lab: Lab, engine: str) -> float:
         assert time.monotonic() < deadline, f"no subnet within {SWEEP_SECONDS} s by {engine}: {log[-1000:]}"
         time.sleep(0.5)
     assert f"{engine} tables configured on all switches" in log, log[-1000:]
-    at = {what: datetime.strptime(f"2000 {when}", "%Y %b %d %H:%M:%S %f") for when, what in reversed(_STATE.findall(log))}
-    return (at["SUBNET UP"] - at["Entering DISCOVERING state"]).total_seconds()
+    begun, up = (_when(log, what) for what in ("Entering DISCOVERING state", "SUBNET UP"))
+    return (up - begun).total_seconds()
+
+
+def _when(log: str, what: str) -> datetime:
+    """The moment of the first line of opensm's log that ends so. It tells no year."""
+    found = re.search(rf"^(\w{{3}} \d{{2}} [\d:]{{8}} \d{{6}}) .*{what}$", log, re.MULTILINE)
+    assert found, f"{what} is not in: {log[-1000:]}"
+    return datetime.strptime(f"2000 {found[1]} +0000", "%Y %b %d %H:%M:%S %f %z")

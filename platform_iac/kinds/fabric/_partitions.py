@@ -10,11 +10,11 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Annotated, Final, Literal
 from zlib import crc32
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from platform_iac.plan.context import PlanError
 from platform_iac.spec.base import Model, setting
-from platform_iac.spec.types import PoolName
+from platform_iac.spec.types import Cidr, PoolName, wrong
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -46,10 +46,26 @@ class Partition(Model):
         "full", impact="drain", description="Limited members reach full ones, and not each other."
     )
     ipoib: bool = setting(default=False, impact="reconfigure", description="IP may run over it.")
-    mtu: Literal[2048, 4096] = setting(4096, impact="drain", description="MTU of its IPoIB broadcast group.")
-    sl: Annotated[int, Field(ge=0, le=15)] = setting(
-        0, impact="reconfigure", description="Service level of its IPoIB broadcast group."
+    network: Cidr | None = setting(
+        None,
+        impact="reconfigure",
+        description="IP network of its members, on their first port; host n of their site is host n of it.",
     )
+    mtu: Literal[2048, 4096] = setting(4096, impact="drain", description="MTU of its IPoIB broadcast group.")
+    sl: Annotated[int, Field(ge=0, le=14)] = setting(
+        0, impact="restart", description="Service level of its traffic; each level has a virtual lane of its own."
+    )
+    weight: Annotated[int, Field(ge=1, le=255)] = setting(
+        32, impact="restart", description="Its level's share of a full link, against the other levels' weights."
+    )
+
+    @model_validator(mode="after")
+    def _carries_ip(self) -> Partition:
+        if self.network and not self.ipoib:
+            raise wrong(f"{self.network} needs IP over the partition — add `ipoib: true`, or leave `network` out")
+        if self.network and self.members == "limited":
+            raise wrong("limited members cannot talk to each other — take `members: full`, or leave `network` out")
+        return self
 
 
 def planned(given: Mapping[str, Partition], context: Context) -> dict[str, Partition]:
@@ -110,7 +126,9 @@ def rules(partitions: Mapping[str, Partition], fabric: Fabric, context: Context)
             flags.append("indx0")
             first |= {port.name for port in ports}
         if partition.ipoib:
-            flags += ["ipoib", f"mtu={MTU[partition.mtu]}", f"sl={partition.sl}"]
+            flags += ["ipoib", f"mtu={MTU[partition.mtu]}"]
+        if partition.sl:
+            flags.append(f"sl={partition.sl}")
         head = ",".join(flags)
         if not partition.pools and not all(port.guid for port in ports):
             yield f"{head} : ALL_CAS={partition.members} ;"

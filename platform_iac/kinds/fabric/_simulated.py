@@ -31,11 +31,18 @@ NODES, SWITCHES, PORTS = 2048, 256, 13312
 
 def mirror(context: Context, fabric: Fabric) -> Host | None:
     """The host that plays the fabric: the mirror of a twin; None where devices are real or there is no mirror."""
-    on_fabric = {adapter.host for adapter in fabric.adapters}
-    sites = {host.site for host in context.hosts if host.name in on_fabric}
-    if not sites or any(getattr(context.spec.sites[site], "gpus", "") != "simulated" for site in sites):
-        return None
+    sites = _sites(context, fabric) if doubles(context, fabric) else set()
     return next((host for host in context.with_duty("mirror") if host.site in sites), None)
+
+
+def doubles(context: Context, fabric: Fabric) -> bool:
+    """Whether the devices of all hosts on the fabric are doubles."""
+    return all(getattr(context.spec.sites[site], "gpus", "") == "simulated" for site in _sites(context, fabric))
+
+
+def _sites(context: Context, fabric: Fabric) -> set[str]:
+    on_fabric = {adapter.host for adapter in fabric.adapters}
+    return {host.site for host in context.hosts if host.name in on_fabric}
 
 
 def run(server: Host, fabric: Fabric) -> Run:

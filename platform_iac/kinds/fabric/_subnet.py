@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 from pydantic import Field
 
-from platform_iac.kinds.fabric import _partitions, _simulated
+from platform_iac.kinds.fabric import _lanes, _partitions, _simulated
 from platform_iac.kinds.fabric._partitions import Partition
 from platform_iac.plan.context import PlanError
 from platform_iac.plan.model import Check, File, Run, Secret, Unit
@@ -133,7 +133,7 @@ def _run(spec: Manager, context: Context, fabric: Fabric, hosts: tuple[Host, ...
             roots=ROOTS if roots else "",
             partitions=PARTITIONS,
             names=NAMES,
-            qos=spec.qos,
+            lanes=_lanes.options(partitions.values()) if spec.qos else {},
             poll_ms=spec.poll_seconds * 1000,
             polls=4,
             **keys,

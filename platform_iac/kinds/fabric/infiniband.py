@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Annotated, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import AfterValidator, Field, WithJsonSchema
 
 from platform_iac.fabric import ibnet
-from platform_iac.kinds.fabric import _guids, _nccl, _subnet, _tree
+from platform_iac.kinds.fabric import _guids, _nccl, _node, _partitions, _subnet, _tree
 from platform_iac.kinds.fabric._subnet import Manager
 from platform_iac.kinds.fabric._tree import Tree
-from platform_iac.plan.model import Part, Run
+from platform_iac.plan.context import PlanError
+from platform_iac.plan.model import Part
 from platform_iac.spec.base import setting
 from platform_iac.spec.types import Label, wrong
 
 if TYPE_CHECKING:
     from platform_iac.fabric.model import Fabric
     from platform_iac.plan.context import Context
-    from platform_iac.plan.model import Check, Host
+    from platform_iac.plan.model import Check, File, Host
     from platform_iac.spec.model import Platform
 
 _GUID = re.compile(r"[0-9a-f]{16}")
-PACKAGES: Final = ("ibverbs-providers", "ibverbs-utils", "infiniband-diags")
-"""The adapters' side of verbs, which NCCL loads, and the tools that tell what is on the fabric."""
 
 
 def _guid(text: str) -> str:
@@ -50,6 +49,12 @@ class Spec(Tree):
     )
     switch_guids: dict[Label, Guid] = setting(
         default_factory=dict, impact="reconfigure", description="GUIDs of switches, by their names in the plan."
+    )
+    sharp: bool = setting(
+        default=False,
+        impact="reconfigure",
+        description="Jobs' collectives are summed up in the switches (NCCL_COLLNET_ENABLE); needs UFM's aggregation "
+        "manager, and the plugin nccl-rdma-sharp in the jobs' environment.",
     )
     manager: Manager = setting(Manager(), impact="restart", description="Who manages the subnet, and its partitions.")
 
@@ -84,15 +89,8 @@ def plan(name: str, spec: Spec, context: Context) -> Part:  # noqa: ARG001  ever
         PlanError: managers or partitions do not fit the fabric.
     """
     fabric = _fabric(spec, context)
-    files = _nccl.settings(fabric)
-    node = Run(
-        name="infiniband_node",
-        role="infiniband_node",
-        hosts=tuple(files),
-        packages=PACKAGES,
-        host_files=files,
-        needs=("base",),
-    )
+    partitions = _partitions.planned(spec.manager.partitions, context)
+    node = _node.run(partitions, context, fabric, _told(spec, fabric))
     return Part(
         runs=(_subnet.node(node, context, fabric), *_subnet.runs(spec.manager, context, fabric)),
         secrets=_subnet.secrets(spec.manager, context, fabric),
@@ -102,7 +100,29 @@ def plan(name: str, spec: Spec, context: Context) -> Part:  # noqa: ARG001  ever
 def checks(name: str, spec: Spec, context: Context) -> tuple[Check, ...]:  # noqa: ARG001
     """Return what proves that jobs are told their adapters, and that the fabric is managed as planned."""
     fabric = _fabric(spec, context)
-    return (*_nccl.checks(_nccl.settings(fabric)), *_subnet.checks(spec.manager, context, fabric))
+    partitions = _partitions.planned(spec.manager.partitions, context)
+    return (
+        *_nccl.checks(_told(spec, fabric)),
+        *_node.checks(partitions, context, fabric),
+        *_subnet.checks(spec.manager, context, fabric),
+    )
+
+
+def _told(spec: Spec, fabric: Fabric) -> dict[str, tuple[File, ...]]:
+    """What NCCL reads on the hosts.
+
+    Raises:
+        PlanError: SHARP is wanted where nothing could run it.
+    """
+    if not spec.sharp:
+        return _nccl.settings(fabric)
+    if spec.manager.kind != "ufm":
+        raise PlanError(
+            "fabric.sharp: opensm has no aggregation manager, UFM has — take `manager: {kind: ufm}`, or leave it out"
+        )
+    if not any(leaf.rail for leaf in fabric.of_tier("leaf")):
+        raise PlanError("fabric.sharp: a leaf aggregates one rail — take `design: rail-optimised`, or leave it out")
+    return _nccl.settings(fabric, {"NCCL_COLLNET_ENABLE": 1})
 
 
 def exports(spec: Spec, fabric: Fabric) -> dict[str, str]:  # noqa: ARG001  every kind is called alike
