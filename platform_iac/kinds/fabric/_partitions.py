@@ -117,14 +117,10 @@ def rules(partitions: Mapping[str, Partition], fabric: Fabric, context: Context)
     """
     managers = [f"0x{adapter.guid}=full" for adapter in _of(fabric, context, managers=True) if adapter.guid]
     yield f"Default=0x{DEFAULT:04x} : {', '.join(['ALL=limited', 'ALL_SWITCHES=full', 'SELF=full', *managers])} ;"
-    first: set[str] = set()
-    for name, partition in partitions.items():
+    for name, partition, ports, leads in led(partitions, fabric, context):
         flags = [f"{name}=0x{partition.pkey:04x}"]
-        ports = members(partition, fabric, context)
-        if not {port.name for port in ports} & first:
-            # Programs that choose no partition take the first of the port's table.
+        if leads:
             flags.append("indx0")
-            first |= {port.name for port in ports}
         if partition.ipoib:
             flags += ["ipoib", f"mtu={MTU[partition.mtu]}"]
         if partition.sl:
@@ -141,6 +137,23 @@ def rules(partitions: Mapping[str, Partition], fabric: Fabric, context: Context)
         for start in range(0, len(ports), AT_ONCE):
             guids = (f"0x{port.guid}={partition.members}" for port in ports[start : start + AT_ONCE])
             yield f"{head} : {', '.join(guids)} ;"
+
+
+def led(
+    partitions: Mapping[str, Partition], fabric: Fabric, context: Context
+) -> Iterator[tuple[str, Partition, list[Adapter], bool]]:
+    """Yield each partition with its ports, and whether it comes first in their tables.
+
+    Programs that choose no partition take the first of their port's table.
+    """
+    taken: set[str] = set()
+    for name, partition in partitions.items():
+        ports = members(partition, fabric, context)
+        own = {port.name for port in ports}
+        leads = not own & taken
+        if leads:
+            taken |= own
+        yield name, partition, ports, leads
 
 
 def members(partition: Partition, fabric: Fabric, context: Context) -> list[Adapter]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from platform_iac import cli
 from platform_iac.checks import run
 from platform_iac.checks.remote import Remote
 from tests.twin import logins, processes, traces
 from tests.twin.acceptance.conftest import TEST_SECONDS, Platform
+from tests.twin.specs import Overlay
 from tests.twin.stack import Stack, wait
 
 pytestmark = [pytest.mark.twin, pytest.mark.timeout(TEST_SECONDS)]
@@ -67,6 +69,17 @@ def test_every_check_of_the_plan_passes(running: Stack) -> None:
     failed = [f"{result.check.host}: {result.check.name}: {result.reason}" for result in results if not result.passed]
     assert not failed, "\n".join(failed)
     assert len(results) == len(running.plan.checks)
+
+
+def test_the_cables_of_its_fabric_are_where_the_plan_has_them(
+    running: Stack, spec: Overlay, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fabric = running.plan.fabric
+    assert fabric is not None
+    every = len(fabric.cables)
+    monkeypatch.setenv("XDG_STATE_HOME", str(running.home / "state"))
+    assert cli.run(["check", "fabric", str(spec.path)]) == 0
+    assert f"{every} of {every} cables are where they belong" in capsys.readouterr().out
 
 
 def test_a_jobs_output_is_where_its_owner_expects_it(running: Stack) -> None:
