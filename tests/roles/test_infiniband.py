@@ -39,7 +39,7 @@ apiVersion: platform-iac/v1
 name: roleib
 sites:
   lab: {kind: lab, domain: lab.example.net, network: 10.93.0.0/24}
-fabric: {kind: infiniband}
+fabric: {kind: infiniband, manager: {partitions: {storage: {pkey: 0x0010, sl: 1, weight: 96}}}}
 pools:
   infra: {site: lab, duty: mirror, hosts: mirror01, addresses: 10.93.0.10}
   mgr:
@@ -195,6 +195,12 @@ def test_every_port_has_the_partition_keys_of_the_plan(managed: Lab) -> None:
         assert set(found) == wanted[port.name], port.name
         if port.rail:
             assert found[0] == 0x8001, f"programs that choose no partition take the first: {found}"
+
+
+def test_a_service_level_has_its_lane_and_its_share_of_a_link(managed: Lab) -> None:
+    said = managed.ok(NODE, "smpquery sl2vl -D 0 1 && smpquery vlarb -D 0 1")
+    assert re.search(r"^ports: in +0, out +0: \| 0\| 1\| 0\|", said, re.MULTILINE), said
+    assert re.search(r"^WEIGHT: \|0x20\|0x60\|0x0 \|", said, re.MULTILINE), said
 
 
 def test_without_the_rule_for_default_hosts_are_cut_off_from_each_other(managed: Lab) -> None:
