@@ -11,6 +11,7 @@ from platform_iac.commands import layout
 from platform_iac.commands.errors import CommandError
 from platform_iac.commands.folder import own
 from platform_iac.fabric import dot, page, racks, tables
+from platform_iac.plan.context import Context
 from platform_iac.plan.make import hosts, wire
 from platform_iac.spec.load import load
 
@@ -70,5 +71,5 @@ def files(spec: Platform, placed: Fabric) -> dict[str, str]:
         "fabric.html": page.write(placed, name),
         "fabric.dot": dot.write(placed, name),
     }
-    found |= kinds.find("fabric", placed.kind).exports(spec.fabric, placed)
+    found |= kinds.find("fabric", placed.kind).exports(spec.fabric, Context(spec, hosts(spec), placed))
     return found | {f"racks/{rack}.csv": text for rack, text in tables.by_rack(placed).items()}

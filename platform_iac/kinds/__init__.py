@@ -6,7 +6,7 @@ A kind is a module (or a package with the same four names):
 - `plan(name, spec, context) -> Part`: what it adds to the plan. Pure. `name` is its key in the spec.
 - `checks(name, spec, context) -> tuple[Check, ...]`: what proves it on the running platform. Pure.
 - `wire(spec, platform, hosts) -> Fabric`: a fabric's switches and cables; only kinds of fabrics have it. Pure.
-- `exports(spec, fabric) -> dict[str, str]`: texts by file name that other machines and tools read of a fabric with
+- `exports(spec, context) -> dict[str, str]`: texts by file name that other machines and tools read of a fabric with
   racks, such as the configuration of its switches; only kinds of fabrics have it. Pure.
 - `build(...)`: Pulumi resources, where a kind needs more than roles. Imports Pulumi inside.
 

@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Final
 
 from platform_iac.fabric import ibnet
+from platform_iac.kinds.fabric import _tree
 from platform_iac.plan.model import File, Run, Unit
 from platform_iac.plan.render import render
 
@@ -31,18 +32,20 @@ NODES, SWITCHES, PORTS = 2048, 256, 13312
 
 def mirror(context: Context, fabric: Fabric) -> Host | None:
     """The host that plays the fabric: the mirror of a twin; None where devices are real or there is no mirror."""
-    sites = _sites(context, fabric) if doubles(context, fabric) else set()
+    if not doubles(context, fabric):
+        return None
+    sites = {host.site for host in _hosts(context, fabric)}
     return next((host for host in context.with_duty("mirror") if host.site in sites), None)
 
 
 def doubles(context: Context, fabric: Fabric) -> bool:
     """Whether the devices of all hosts on the fabric are doubles."""
-    return all(getattr(context.spec.sites[site], "gpus", "") == "simulated" for site in _sites(context, fabric))
+    return _tree.simulated(context.spec, _hosts(context, fabric))
 
 
-def _sites(context: Context, fabric: Fabric) -> set[str]:
-    on_fabric = {adapter.host for adapter in fabric.adapters}
-    return {host.site for host in context.hosts if host.name in on_fabric}
+def _hosts(context: Context, fabric: Fabric) -> list[Host]:
+    own = {adapter.host for adapter in fabric.adapters}
+    return [host for host in context.hosts if host.name in own]
 
 
 def run(server: Host, fabric: Fabric) -> Run:

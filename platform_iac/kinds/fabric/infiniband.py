@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import AfterValidator, Field, WithJsonSchema
 
 from platform_iac.fabric import ibnet
-from platform_iac.kinds.fabric import _guids, _nccl, _node, _partitions, _subnet, _tree
+from platform_iac.kinds.fabric import _guids, _nccl, _node, _partitions, _subnet, _tree, _ufm
 from platform_iac.kinds.fabric._subnet import Manager
 from platform_iac.kinds.fabric._tree import Tree
 from platform_iac.plan.context import PlanError
@@ -125,6 +125,11 @@ def _told(spec: Spec, fabric: Fabric) -> dict[str, tuple[File, ...]]:
     return _nccl.settings(fabric, {"NCCL_COLLNET_ENABLE": 1})
 
 
-def exports(spec: Spec, fabric: Fabric) -> dict[str, str]:  # noqa: ARG001  every kind is called alike
-    """Return what cable checkers and the simulator read, by file name."""
-    return {"fabric.ibnetdiscover": ibnet.write(fabric)}
+def exports(spec: Spec, context: Context) -> dict[str, str]:
+    """Return what cable checkers and the simulator read, and what UFM is to be told, by file name."""
+    fabric = _fabric(spec, context)
+    found = {"fabric.ibnetdiscover": ibnet.write(fabric)}
+    if spec.manager.kind == "ufm":
+        partitions = _partitions.planned(spec.manager.partitions, context)
+        found[_ufm.FILE] = _ufm.partitions(partitions, fabric, context)
+    return found

@@ -14,7 +14,7 @@ from platform_iac.fabric.model import Fabric
 from platform_iac.fabric.racks import place
 from platform_iac.kinds.fabric import ethernet
 from platform_iac.kinds.fabric.ethernet.addresses import Addresses
-from platform_iac.plan.context import PlanError
+from platform_iac.plan.context import Context, PlanError
 from platform_iac.plan.make import hosts, make, wire
 from platform_iac.plan.model import Plan, Run
 from platform_iac.spec.errors import SpecError
@@ -259,7 +259,7 @@ def test_slurm_places_jobs_by_the_leaves_of_ethernet() -> None:
 def switches(found: Fabric, **fabric: Any) -> dict[str, dict[str, Any]]:
     """The configuration of every switch, read back."""
     platform = from_data(spec(32, **fabric))
-    exported = ethernet.exports(platform.fabric, place(found))
+    exported = ethernet.exports(platform.fabric, Context(platform, hosts(platform), place(found)))
     return {path.removeprefix("switches/").removesuffix(".json"): json.loads(text) for path, text in exported.items()}
 
 
@@ -331,5 +331,7 @@ def test_ports_are_counted_by_lanes(rate: int, lanes: int | None, second: int) -
     platform = from_data(spec(32, [{**RAILS, "rate_gbps": rate}], **({"lanes": lanes} if lanes else {})))
     found = wire(platform, hosts(platform))
     assert found is not None
-    leaf = json.loads(ethernet.exports(platform.fabric, place(found))["switches/leaf-01-1.json"])
+    leaf = json.loads(
+        ethernet.exports(platform.fabric, Context(platform, hosts(platform), place(found)))["switches/leaf-01-1.json"]
+    )
     assert list(leaf["PORT"])[1] == f"Ethernet{second}"

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from platform_iac.kinds.fabric import _lanes, _node
+from platform_iac.kinds.fabric import _lanes, _node, _ufm, infiniband
 from platform_iac.kinds.fabric._partitions import Partition
-from platform_iac.plan.context import PlanError
-from platform_iac.plan.make import make
+from platform_iac.plan.context import Context, PlanError
+from platform_iac.plan.make import hosts, make, wire
 from platform_iac.plan.model import Run
 from platform_iac.plan.render import render
 from platform_iac.spec.errors import SpecError
@@ -104,6 +105,28 @@ def test_every_level_of_the_spec_has_a_lane_with_its_weight() -> None:
     assert found["qos_vlarb_low"] == "0:32,1:96"
     assert found["qos_sl2vl"] == "0,0,0,1,0,0,0,0,0,0,0,0,0,0,0,0"
     assert found["qos_max_vls"] == "2"
+
+
+def test_ufm_is_told_the_partitions_and_owns_its_files() -> None:
+    ports = [f"b83fd203009a{number:04x}" for number in range(1, 9)]
+    data = {
+        "apiVersion": "platform-iac/v1",
+        "name": "falcon",
+        "fabric": {
+            "kind": "infiniband",
+            "guids": {"gpu01": ports},
+            "manager": {"kind": "ufm", "partitions": {"storage": {"pkey": 16, "members": "limited"}}},
+        },
+        "pools": {"gpu": {"duty": "compute", "hosts": "gpu[01-02]", "hardware": "dgx-h100"}},
+    }
+    platform = from_data(data)
+    context = Context(platform, hosts(platform), wire(platform, hosts(platform)))
+    jobs, storage = json.loads(infiniband.exports(platform.fabric, context)[_ufm.FILE])
+    assert (jobs["method"], jobs["path"]) == ("PUT", "/ufmRest/resources/pkeys")
+    first = {"pkey": "0x1", "index0": True, "ip_over_ib": False, "membership": "full", "guids": ports}
+    assert jobs["body"] == first
+    assert jobs["missing"][0] == "gpu02 mlx5_0"
+    assert storage["body"] == {**first, "pkey": "0x10", "index0": False, "membership": "limited"}
 
 
 IP = """#!/bin/sh

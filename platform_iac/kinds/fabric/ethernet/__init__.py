@@ -53,8 +53,9 @@ def checks(name: str, spec: Spec, context: Context) -> tuple[Check, ...]:  # noq
     return (*rails.checks(spec, context, fabric, _addresses(spec, fabric)), *_nccl.checks(_told(spec, fabric)))
 
 
-def exports(spec: Spec, fabric: Fabric) -> dict[str, str]:
+def exports(spec: Spec, context: Context) -> dict[str, str]:
     """Return the configuration of every switch, by file name. Wants a fabric with the lengths of its cables."""
+    fabric = context.fabric or wire(spec, context.spec, context.hosts)
     addresses = _addresses(spec, fabric)
     return {f"switches/{name}.json": text for name, text in sonic.configurations(spec, fabric, addresses)}
 

@@ -13,7 +13,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from platform_iac.kinds.fabric import _tree
+from platform_iac.kinds.fabric import _simulated
 from platform_iac.kinds.fabric._simulated import LIBEXEC
 from platform_iac.plan.context import PlanError
 from platform_iac.plan.model import Check, File, Run, Unit
@@ -61,7 +61,7 @@ def run(
     Raises:
         PlanError: a port has no interface, or shares one with the host's management.
     """
-    simulated = _on_doubles(context, fabric)
+    simulated = _simulated.doubles(context, fabric)
     values = {"simulated": simulated, "program": PROGRAM, "doubles": DOUBLES_UNIT}
     unit = f"/etc/systemd/system/{UNIT}"
     lossless = spec.lossless
@@ -120,11 +120,6 @@ def rails(context: Context, fabric: Fabric, addresses: Addresses) -> dict[str, l
     return {host: sorted(own, key=lambda rail: rail.number) for host, own in found.items()}
 
 
-def _on_doubles(context: Context, fabric: Fabric) -> bool:
-    own = {adapter.host for adapter in fabric.adapters}
-    return _tree.simulated(context.spec, [host for host in context.hosts if host.name in own])
-
-
 def _interfaces(host: Host) -> dict[str, str]:
     """The interface of every Ethernet port for jobs or storage, by its RDMA device."""
     found: dict[str, str] = {}
@@ -162,7 +157,7 @@ def _lines(found: list[Rail]) -> str:
 
 def checks(spec: Spec, context: Context, fabric: Fabric, addresses: Addresses) -> Iterator[Check]:
     """Yield the proof: what each interface really has, and, on real adapters, that RDMA and GIDs are its own."""
-    simulated, lossless = _on_doubles(context, fabric), spec.lossless
+    simulated, lossless = _simulated.doubles(context, fabric), spec.lossless
     classes = sorted(((lossless.dscp, lossless.priority), (lossless.cnp_dscp, lossless.cnp_priority)))
     quality = f"pfc {lossless.priority} dscp {' '.join(f'{dscp}:{priority}' for dscp, priority in classes)}"
     for host, found in rails(context, fabric, addresses).items():
