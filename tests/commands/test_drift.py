@@ -30,10 +30,10 @@ DIFF = "content differs\nchanged today; ops used sudo as root\n--- planned\n+++ 
 
 @pytest.fixture
 def double(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder of a Pulumi whose stack `lab` has drifted, and whose stack `fabric` cannot be read."""
+    """The folder of a Pulumi whose stack `roce` has drifted, and whose stack `falcon` cannot be read."""
     (tmp_path / "pulumi").write_text(DOUBLE)
     (tmp_path / "pulumi").chmod(0o755)
-    write(tmp_path, "lab", {"ctl01": {"file /etc/a.conf": DIFF, "unit a.service": "stopped"}})
+    write(tmp_path, "roce", {"ctl01": {"file /etc/a.conf": DIFF, "unit a.service": "stopped"}})
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     monkeypatch.setenv("PULUMI_DOUBLE", str(tmp_path))
     monkeypatch.setenv("PULUMI_BACKEND_URL", f"file://{tmp_path / 'backend'}")
@@ -46,31 +46,31 @@ def write(folder: Path, stack: str, drift: dict[str, dict[str, str]]) -> None:
 
 
 def test_one_stack_ends_with_0_1_or_an_error(double: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.run(["drift", "lab"]) == 1
+    assert cli.run(["drift", "roce"]) == 1
     assert capsys.readouterr().out == (
         "2 differ\n  ctl01  file /etc/a.conf  content differs\n  ctl01  unit a.service    stopped\n"
         "\nctl01: file /etc/a.conf\n  changed today; ops used sudo as root\n"
         "  --- planned\n  +++ found\n  @@ -1 +1 @@\n  -a\n  +b | `c`\n"
     )
-    write(double, "lab", {})
-    assert cli.run(["drift", "lab"]) == 0
-    with pytest.raises(EngineError, match="pulumi refresh of fabric did not finish: error: no state"):
-        cli.run(["drift", "fabric"])
+    write(double, "roce", {})
+    assert cli.run(["drift", "roce"]) == 0
+    with pytest.raises(EngineError, match="pulumi refresh of falcon did not finish: error: no state"):
+        cli.run(["drift", "falcon"])
 
 
 def test_of_several_stacks_each_is_asked_and_told(double: Path, capsys: pytest.CaptureFixture[str]) -> None:
     sarif = double / "drift.sarif"
-    assert cli.run(["drift", "fabric", "lab", "no-such", "--markdown", "--sarif", str(sarif)]) == 2
+    assert cli.run(["drift", "falcon", "roce", "no-such", "--markdown", "--sarif", str(sarif)]) == 2
     said = capsys.readouterr().out
-    assert "## `fabric`: ⚠️ not asked\n\npulumi refresh of fabric did not finish: error: no state" in said
-    assert "## `lab`: ❌ 2 differ on 1 host\n" in said
+    assert "## `falcon`: ⚠️ not asked\n\npulumi refresh of falcon did not finish: error: no state" in said
+    assert "## `roce`: ❌ 2 differ on 1 host\n" in said
     assert "| `ctl01` | `unit a.service` | stopped |\n" in said
     assert "| `file /etc/a.conf` | content differs (changed today; ops used sudo as root) |\n" in said
     assert "## `no-such`: ⚠️ not asked\n" in said
     assert "```diff\n--- planned\n+++ found\n@@ -1 +1 @@\n-a\n+b | `c`\n```" in said
     (run,) = json.loads(sarif.read_text())["runs"]
     places = [result["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] for result in run["results"]]
-    assert places == ["stacks/lab.yaml"] * 2
+    assert places == ["stacks/roce.yaml"] * 2
     assert {result["ruleId"] for result in run["results"]} == {"drift/file", "drift/unit"}
 
 
