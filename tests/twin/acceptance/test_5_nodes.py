@@ -18,7 +18,7 @@ NAME_IT = {
     "slurm_controller": {
         *(f'files["/etc/slurm/{name}"].content' for name in ("slurm.conf", "gres.conf", "topology.conf")),
     },
-    "slurm_login": {'files["/etc/slurm/slurm.conf"].content'},
+    "slurm_login": {f'files["/etc/slurm/{name}"].content' for name in ("slurm.conf", "topology.conf")},
 }
 """Roles on other hosts, and the files of theirs that name every node."""
 HOSTS = {"ctl01", "login01", "mirror01", "mgr01", "mgr02"}
