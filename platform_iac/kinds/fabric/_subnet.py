@@ -47,7 +47,7 @@ class Manager(Model):
     )
     qos: bool = setting(default=True, impact="restart", description="Virtual lanes are set up for service levels.")
     poll_seconds: Annotated[int, Field(ge=1, le=60)] = setting(
-        2, impact="restart", description="Time between two polls of the master; four without answer and it is dead."
+        2, impact="restart", description="Time between two polls of the master; five without answer and it is dead."
     )
     partitions: dict[Label, Partition] = setting(
         default_factory=dict,
