@@ -36,9 +36,9 @@ def lab() -> Iterator[Lab]:
 
 
 def test_infiniband_node_passes_the_acceptance(lab: Lab) -> None:
-    # Debian's packages leave their group behind when they go (Debian policy 9.2.2). IP over the fabric is planned
-    # and does not run: there is no adapter.
-    accept(lab, "infiniband_node", stays="group rdma")
+    # Debian's packages leave their groups behind when they go (Debian policy 9.2.2); udev comes with rdma-core.
+    # IP over the fabric is planned and does not run: there is no adapter.
+    accept(lab, "infiniband_node", stays="group (rdma|input|kvm|render|sgx)")
 
 
 def test_jobs_are_told_the_rails_in_order(lab: Lab) -> None:
