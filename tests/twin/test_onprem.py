@@ -113,14 +113,18 @@ def test_another_platform_that_names_these_hosts_is_refused_and_leaves_them_alon
     (home / site.known_hosts.name).write_text(site.known_hosts.read_text())
     spec = json.loads(site.stack.spec.read_text())
     path = home / f"{name}.yaml"
-    path.write_text(json.dumps({**spec, "name": name, "teams": {"other": {"members": {"eve": {"uid": 20009}}}}}))
+    teams = {**spec["teams"], "other": {"members": {"eve": {"uid": 20009}}}}
+    path.write_text(json.dumps({**spec, "name": name, "teams": teams}))
     with cleanup.of_processes(home / "state"):
         other = Stack(name, path, home, site.lab.name, site.lab.ssh_config)
+        moment = logins.now()
         done = other.run("up", "--yes", "--skip-preview", timeout=UP_SECONDS)
         assert done.rc != 0
-        for host in other.hosts:
-            assert f"{host}: Take the host: belongs to another platform: stack {site.stack.name} (" in done.output
-        assert "`pulumi config set platform:takeOver ctl01`" in done.output
+        said = f"mirror01: Take the host: belongs to another platform: stack {site.stack.name} ("
+        assert said in done.output, done.output[-8000:]
+        assert "`pulumi config set platform:takeOver mirror01`" in done.output
+        seen = logins.since(site.lab.name, other.hosts, moment)
+        assert set(seen) == {"mirror01"}, "what comes after the mirror was not begun"
         other.run("destroy", "--yes", "--skip-preview", timeout=UP_SECONDS).ok()
         assert other.resources() == {}
     assert site.stack.ok("ctl01", "getent passwd eve || true") == ""
