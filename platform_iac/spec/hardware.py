@@ -194,7 +194,8 @@ class Hardware(Model):
 Named = Annotated[str, WithJsonSchema({"type": "string", "enum": sorted(path.stem for path in CATALOG.glob("*.yaml"))})]
 
 
-def _in_catalog(name: str) -> str:
+def in_catalog(name: str) -> str:
+    """Return the name, which is that of a machine of the catalog; a wrong one is refused with the nearest."""
     if name not in catalog():
         raise wrong(
             f"the catalog has no {name[:80]!r} — {suggestion(name, catalog())}there are: {', '.join(catalog())}"
@@ -205,7 +206,7 @@ def _in_catalog(name: str) -> str:
 class Choice(Model):
     """Hardware from the catalog, with what differs."""
 
-    like: Annotated[Named, AfterValidator(_in_catalog)] = setting(
+    like: Annotated[Named, AfterValidator(in_catalog)] = setting(
         "cpu-server", impact="replace", description="A machine of the catalog."
     )
     sockets: Annotated[int, Field(ge=1, le=16)] | None = setting(None, impact="drain", description="CPU sockets.")

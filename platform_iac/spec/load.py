@@ -27,8 +27,8 @@ _SECTIONS = ("sites", "pools", "storage", "services", "teams")
 
 
 def stacks() -> tuple[str, ...]:
-    """Return the names of the stacks there are, sorted."""
-    return tuple(sorted(path.stem for path in STACKS.glob("*.yaml") if not path.name.startswith("Pulumi.")))
+    """Return the names of the stacks there are, sorted; a file whose name begins with `_` is a base of others."""
+    return tuple(sorted(path.stem for path in STACKS.glob("*.yaml") if not path.name.startswith(("Pulumi.", "_"))))
 
 
 def locate(stack: str | Path) -> Path:

@@ -12,6 +12,7 @@ from platform_iac.spec.base import Model, setting
 from platform_iac.spec.hardware import Choice, Hardware, HardwareChoice
 from platform_iac.spec.hostlist import expand
 from platform_iac.spec.kindof import KindOf
+from platform_iac.spec.prices import Prices
 from platform_iac.spec.types import Hostlist, IPv4, Label, PublicKey, SafeText, SiteName, Uid, UserName, wrong
 
 if TYPE_CHECKING:
@@ -118,6 +119,9 @@ class Platform(Model):
     environment: Label = setting("development", impact="none", description="development, staging, production, …")
     promotion: Promotion | None = setting(
         None, impact="none", description="Where releases come from, and who must approve them."
+    )
+    prices: Prices | None = setting(
+        None, impact="none", description="What hardware costs, for the cost of a change in reviews and its ceiling."
     )
     sites: dict[Label, AnySite] = setting(
         default_factory=dict, impact="replace", description="Places with machines; more than one is a hybrid platform."

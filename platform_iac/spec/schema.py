@@ -1,7 +1,7 @@
 """The language of specs as JSON Schema, for editors: `python -m platform_iac.spec.schema` writes it.
 
 Two files: `platform.schema.json` for a whole spec, and `overlay.schema.json` for one that `extends`
-another, where nothing is required and `null` takes away. Every field says its `x-impact`.
+another, and for a base that is not whole: nothing is required and `null` takes away. Every field says its `x-impact`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,6 @@ def overlay() -> dict[str, Any]:
     schema: dict[str, Any] = _relaxed(whole())
     description = "The spec this one changes, in the same folder."
     schema["properties"]["extends"] = {"type": "string", "description": description}
-    schema["required"] = ["extends"]
     return schema
 
 

@@ -35,7 +35,7 @@ def stack(tmp_path: Path) -> Stack:
         pytest.fail("the Pulumi CLI is not on PATH — `source tools/env.sh`")
     specs = tmp_path / "specs"
     specs.mkdir()
-    for path in STACKS.glob("falcon*"):
+    for path in STACKS.glob("*falcon*"):
         shutil.copy(path, specs)
     with (specs / "falcon.known_hosts").open("a") as keys:
         keys.write(f"ctl02 {KEY}\n")

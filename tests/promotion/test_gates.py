@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from platform_iac.promotion import gates, release
 from platform_iac.promotion.evidence import Entry
-from platform_iac.spec.load import loads
+from platform_iac.spec.load import load, loads
 
 SPEC = """\
 apiVersion: platform-iac/v1
@@ -50,6 +52,14 @@ def test_environments_differ_only_where_they_may() -> None:
     ]
     other = loads(spec("production", share=9))
     assert [line.split()[0] for line in gates.differs_where_it_may(staging, other)] == ["`teams.vision.share`"]
+
+
+@pytest.mark.parametrize(("below", "stack"), [("falcon-dev", "falcon-staging"), ("falcon-staging", "falcon")])
+def test_the_environments_that_we_ship_differ_where_they_may(below: str, stack: str) -> None:
+    target = load(stack)
+    assert target.promotion is not None
+    assert target.promotion.after == below
+    assert list(gates.differs_where_it_may(load(below), target)) == []
 
 
 def test_approvals_are_of_this_release_and_of_other_people() -> None:

@@ -21,7 +21,7 @@ def test_every_whole_spec_of_the_guide_loads(block: str) -> None:
 
 @pytest.mark.parametrize("block", [block for block in BLOCKS if "extends:" in block])
 def test_every_overlay_of_the_guide_loads_on_a_base(block: str, tmp_path: Path) -> None:
-    (tmp_path / "falcon-base.yaml").write_text(BLOCKS[1], encoding="utf-8")
+    (tmp_path / "_falcon.yaml").write_text(BLOCKS[1], encoding="utf-8")
     (tmp_path / "over.yaml").write_text(block, encoding="utf-8")
     assert len(load(tmp_path / "over.yaml").pools["gpu"].names) == 31
 

@@ -23,13 +23,18 @@ def test_the_lab_has_three_nodes_with_four_gpus_of_one_type() -> None:
     assert [(item.model, item.count) for item in gpu.resolved_hardware().gpus] == [("h100", 4)]
 
 
-def test_falcon_is_its_base_with_more_nodes() -> None:
-    base, falcon = load("falcon-base"), load("falcon")
-    assert falcon.sites == base.sites
-    assert (base.environment, falcon.environment) == ("staging", "production")
-    assert (len(base.pools["gpu"].names), len(falcon.pools["gpu"].names)) == (3, 31)
-    assert falcon.pools["gpu"].resolved_hardware().gpu_count == 8
-    assert falcon.teams["vision"].share == base.teams["vision"].share == 60
+def test_falcon_has_three_environments_on_one_base() -> None:
+    found = [load(stack) for stack in ("falcon-dev", "falcon-staging", "falcon")]
+    assert [each.environment for each in found] == ["development", "staging", "production"]
+    assert [len(each.pools["gpu"].names) for each in found] == [2, 4, 31]
+    assert {each.pools["gpu"].resolved_hardware().gpu_count for each in found} == {8}
+    assert {each.teams["vision"].share for each in found} == {60}
+
+
+def test_a_base_is_no_stack() -> None:
+    assert "_falcon" not in stacks()
+    with pytest.raises(SpecNotFoundError, match="there is no stack '_falcon'"):
+        load("_falcon")
 
 
 def test_only_version_and_name_are_required() -> None:

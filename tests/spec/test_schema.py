@@ -9,7 +9,7 @@ from ruamel.yaml import YAML
 
 from platform_iac.spec.base import IMPACTS, Model, worst
 from platform_iac.spec.hardware import Hardware
-from platform_iac.spec.load import STACKS, stacks
+from platform_iac.spec.load import STACKS
 from platform_iac.spec.model import Platform
 from platform_iac.spec.schema import texts
 from platform_iac.spec.walk import models
@@ -51,9 +51,12 @@ def test_the_schema_tells_editors_the_impact() -> None:
     assert schema["properties"]["name"]["x-impact"] == "forbidden"
 
 
-@pytest.mark.parametrize("stack", stacks())
-def test_every_stack_names_a_schema_that_accepts_it(stack: str) -> None:
-    text = (STACKS / f"{stack}.yaml").read_text(encoding="utf-8")
+SPECS = sorted(path.name for path in STACKS.glob("*.yaml") if not path.name.startswith("Pulumi."))
+
+
+@pytest.mark.parametrize("spec", SPECS)
+def test_every_spec_names_a_schema_that_accepts_it(spec: str) -> None:
+    text = (STACKS / spec).read_text(encoding="utf-8")
     first = text.splitlines()[0]
     name = first.removeprefix("# yaml-language-server: $schema=")
     schema: dict[str, Any] = json.loads((STACKS / name).read_text(encoding="utf-8"))
