@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from platform_iac.spec.prices import bill
 from policies.values import UnjudgedError
 
 if TYPE_CHECKING:
@@ -34,6 +35,13 @@ class Facts:
     memory_mib: Mapping[str, int] = field(default_factory=dict)
     teams: tuple[str, ...] | None = None
     touched: Touched | None = None
+    capital: int | None = None
+    """What hosts and fabric cost to buy in `currency`; None where the spec states no prices."""
+
+    currency: str = ""
+    unpriced: tuple[str, ...] = ()
+    """What `capital` leaves out, because the spec states no price of it."""
+
     untold: str = ""
     """Why what changes cannot be told, where a spec before was asked for and cannot be read."""
 
@@ -55,7 +63,13 @@ class Facts:
 
 def of(spec: Platform, plan: Plan) -> Facts:
     """Return what the spec says."""
+    fabric = plan.fabric
+    bought = bill(spec, switches=len(fabric.switches) if fabric else 0, cables=len(fabric.cables) if fabric else 0)
+    prices = spec.prices
     return Facts(
+        capital=bought.capital(prices) if prices else None,
+        currency=prices.currency if prices else "",
+        unpriced=bought.unpriced(prices) if prices else (),
         memory_mib={host.name: host.hardware.memory_gib * 1024 for host in plan.hosts},
         teams=tuple(sorted(spec.teams)),
         missing="",

@@ -7,7 +7,11 @@ import secrets
 from collections import defaultdict
 
 import pytest
+from _pytest.junitxml import xml_key
 
+from platform_iac.promotion import release
+from platform_iac.review.proof import PROPERTY
+from platform_iac.spec.load import STACKS
 from tests.twin import cleanup
 from tests.twin_support.machines import available
 
@@ -21,6 +25,13 @@ STAGES = ("engine", "twin")
 def pytest_configure() -> None:
     """Mark what this run starts; its workers inherit the mark."""
     os.environ.setdefault(RUN, secrets.token_hex(8))
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Write into a JUnit report what it is a report of, so that a review can tell an older one."""
+    # Not by the fixture `record_testsuite_property`: that is of a worker, and the report is the controller's.
+    if xml := session.config.stash.get(xml_key, None):
+        xml.add_global_property(PROPERTY, release.digest(STACKS.parent))
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

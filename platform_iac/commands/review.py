@@ -13,6 +13,7 @@ from platform_iac.commands import policy
 from platform_iac.commands.errors import FAILED, CommandError
 from platform_iac.commands.tree import TIMEOUT_SECONDS, checkout, git
 from platform_iac.plan.context import PlanError
+from platform_iac.promotion import release
 from platform_iac.review import change, proof, report
 from platform_iac.review.delta import Side
 from platform_iac.review.markdown import markdown
@@ -45,7 +46,7 @@ def review(stack: str | None, *, base: str, out: Path | None, junit: Path | None
     """
     top = Path(git(Path.cwd(), "rev-parse", "--show-toplevel"))
     commit = git(top, "rev-parse", "--verify", "--end-of-options", f"{base}^{{commit}}")
-    proven = proof.read(junit.read_text("utf-8")) if junit else None
+    proven = proof.read(junit.read_text("utf-8"), release.digest(top)) if junit else None
     with checkout(top, commit) as old_top:
         sides = _Trees(top=top, old_top=old_top, base=base, commit=commit, proof=proven)
         made = _every(sides) if stack is None else change.Review(reports=(_report(stack, sides),))

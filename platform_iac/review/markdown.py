@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import difflib
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from platform_iac.review.cells import LIMIT, MOST_ROWS, code, escape, folded, table
+from platform_iac.spec.base import Model
 from platform_iac.spec.errors import dotted
 from platform_iac.spec.hostlist import compress
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from platform_iac.review.cost import Cost
     from platform_iac.review.delta import FileChange, RunChange
     from platform_iac.review.proof import Proof
     from platform_iac.review.report import Report, Verdict
+
+MOST_SAID: Final = 400
+"""Characters of one verdict, so that all of a table fit; SARIF has them whole."""
+
+ROOM_FOR_DIFFS: Final = 2_000
+"""Characters kept for the files, and for the headings of parts that do not fit."""
 
 
 def markdown(report: Report, *, limit: int = LIMIT) -> str:
@@ -26,10 +34,20 @@ def markdown(report: Report, *, limit: int = LIMIT) -> str:
         _changes(report),
         _runs(report),
         _capacity(report),
+        _cost(report.cost),
         _proof(report.proof),
     ]
-    text = "\n".join(part for part in parts if part)
+    text = _fitting([part for part in parts if part], limit - ROOM_FOR_DIFFS)
     return text + _diffs([file for run in report.delta.runs for file in run.files], limit - len(text))
+
+
+def _fitting(parts: Sequence[str], room: int) -> str:
+    """Return the parts that fit, the first of them first; of one that does not, its heading and that it is left out."""
+    text = ""
+    for part in parts:
+        whole = len(text) + len(part) < room
+        text += f"\n{part}" if whole else f"\n{part.splitlines()[0]}\n\nLeft out: it does not fit into a comment.\n"
+    return text[1:]
 
 
 def _head(report: Report) -> str:
@@ -66,7 +84,7 @@ def _verdict(verdict: Verdict) -> tuple[str, ...]:
     mark = "❌" if verdict.severity == "mandatory" else "⚠️"
     said = verdict.message if verdict.judged else f"could not judge: {verdict.message}"
     todo = f" — {verdict.todo}" if verdict.todo else ""
-    return (mark, f"`{code(verdict.rule)}`", f"`{code(verdict.subject)}`", said + todo)
+    return (mark, f"`{code(verdict.rule)}`", f"`{code(_cut(verdict.subject, 80))}`", _cut(said + todo, MOST_SAID))
 
 
 def _changes(report: Report) -> str:
@@ -107,12 +125,38 @@ def _capacity(report: Report) -> str:
     return f"### Capacity\n\n{table(('', 'before', 'after', 'change'), rows)}"
 
 
+def _cost(cost: Cost | None) -> str:
+    if cost is None:
+        return "### Cost\n\nThe spec states no `prices`: what this costs to buy is not told.\n"
+    change = f"{cost.after - cost.before:+,}" if cost.after != cost.before else "no change"
+    text = f"### Cost\n\nTo buy, at the spec's prices: {cost.before:,} {cost.currency} before, {cost.after:,} after"
+    rows = [
+        (name, f"{before:,}", f"{after:,}", *(("", "not priced") if each is None else _priced(each, after - before)))
+        for name, before, after, each in cost.items
+    ]
+    parts = [f"{text}, **{change}**.\n"]
+    if rows:
+        parts.append(table(("", "before", "after", f"one, {cost.currency}", "change"), rows))
+    if cost.unpriced:
+        parts.append(f"Left out, as the spec states no price of it: {', '.join(cost.unpriced)}.\n")
+    return "\n".join(parts)
+
+
+def _priced(each: int, more: int) -> tuple[str, str]:
+    return f"{each:,}", f"{each * more:+,}"
+
+
 def _proof(proof: Proof | None) -> str:
     if proof is None:
         return "### Twin\n\nNo test report was given: this change is not proven on the twin.\n"
     mark = "❌" if proof.failed else "✅"
-    text = f"### Twin\n\n{mark} {proof.passed} tests passed, {len(proof.failed)} failed, {proof.skipped} skipped.\n"
-    return text + "".join(f"- `{code(name)}`\n" for name in proof.failed[:MOST_ROWS])
+    text = (
+        f"### Twin\n\n{mark} {proof.passed} tests passed, {len(proof.failed)} failed, {proof.skipped} skipped, "
+        f"all of this release, {proof.release}.\n"
+    )
+    ran = ", ".join(f"`{code(name)}` {count}" for name, count in proof.modules[:MOST_ROWS])
+    failed = "".join(f"- failed: `{code(name)}`\n" for name in proof.failed[:MOST_ROWS])
+    return text + (f"\nPassed: {ran}.\n" if ran else "") + (f"\n{failed}" if failed else "")
 
 
 def _diffs(files: Sequence[FileChange], room: int) -> str:
@@ -158,5 +202,9 @@ def _hosts(hosts: Sequence[str]) -> str:
 def _short(value: object) -> str:
     if value is None:
         return ""
-    text = str(value)
-    return f"`{code(text if len(text) <= 60 else text[:57] + '…')}`"
+    text = value.model_dump_json(exclude_defaults=True) if isinstance(value, Model) else str(value)
+    return f"`{code(_cut(text, 60))}`"
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[: most - 1]}…"

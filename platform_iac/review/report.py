@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from platform_iac.review.capacity import capacity
+from platform_iac.review.cost import Cost, cost
 from platform_iac.review.delta import Delta, Side, delta
 from platform_iac.spec.base import Impact, worst
 from platform_iac.spec.changes import Change, changes
@@ -47,6 +48,8 @@ class Report:
     delta: Delta
     capacity: tuple[tuple[str, int, int], ...]
     """Name, before and after; only what differs."""
+    cost: Cost | None
+    """None where the spec states no prices."""
     verdicts: tuple[Verdict, ...]
     rules: int
     """How many policy rules were asked."""
@@ -97,6 +100,7 @@ def make(
             for name in names
             if before.get(name, 0) != after.get(name, 0)
         ),
+        cost=cost(specs, (sides[0].plan, sides[1].plan)),
         verdicts=verdicts,
         rules=rules,
         proof=proof,
