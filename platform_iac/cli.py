@@ -29,6 +29,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "state": ("state", "list the copies of a stack's state that were kept, or go back to one"),
     "promote": ("promote", "bring a release into an environment, with evidence"),
     "approve": ("promote", "record that a release may go into an environment"),
+    "evidence": ("evidence", "show who brought which release where, every line verified"),
     "train": ("train", "run the training job on the running platform"),
     "ssh": ("ssh", "log in to a host, or run a command on it"),
     "ansible": ("ansible", "write inventory, variables and playbook for plain ansible-playbook"),
@@ -104,6 +105,7 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
     ),
     "promote": (*_TO, ("--rollback", {"action": "store_true", "help": "return to the former good release"})),
     "approve": _TO,
+    "evidence": (),
     "ssh": (
         ("host", {"metavar": "HOST", "help": "a host of the stack"}),
         ("--stack", {"default": "lab", "help": "the stack's name or a path to its spec (default: lab)"}),

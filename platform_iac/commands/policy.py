@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 def policy(stack: str, *, json: bool, base: str | None, state: Path | None) -> int:
     """Print the report; 1 when a mandatory rule is broken or could not judge."""
     report = of(stack, base=base, state=state)
-    print(json_module.dumps(report.data(), indent=2) if json else text(stack, report), end="\n" if json else "")
+    print(data(report) if json else text(stack, report), end="")
     return FAILED if report.refused else 0
 
 
@@ -58,6 +58,11 @@ def of(stack: str, *, base: str | None = None, state: Path | None = None) -> Rep
         return judge(targets, rules, config.load(name, rules), known)
     except config.ConfigError as error:
         raise CommandError(str(error)) from None
+
+
+def data(report: Report) -> str:
+    """Return the report for programs; its SHA-256 is what the evidence of a promotion keeps."""
+    return json_module.dumps(report.data(), indent=2) + "\n"
 
 
 def text(stack: str, report: Report) -> str:

@@ -16,32 +16,31 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from platform_iac.checks import run
-from platform_iac.commands import drift, policy, state, table
+from platform_iac.commands import drift, evidence, policy, running, state, table
 from platform_iac.commands.check import reach
 from platform_iac.commands.errors import FAILED, CommandError
 from platform_iac.commands.pulumi import TOP, captured, select
 from platform_iac.commands.tree import checkout, git
 from platform_iac.plan.make import make
-from platform_iac.promotion import evidence, gates, release, signature
+from platform_iac.promotion import gates, release
+from platform_iac.promotion.evidence import Entry
 from platform_iac.spec.load import load
 
 if TYPE_CHECKING:
-    from platform_iac.promotion.evidence import Action, Entry
+    from platform_iac.promotion.evidence import Action
     from platform_iac.spec.model import Platform
     from policies.judge import Report
-
-LOG = Path("evidence/log.jsonl")
-SIGNERS = Path("evidence/allowed_signers")
 
 
 def promote(*, to: str, key: Path, rollback: bool) -> int:
     """Bring this checkout's release into the environment `to`, or with `rollback` its former good one."""
     spec = load(to)
-    entries, who = _log(), _who(key)
+    entries, who = evidence.read(), evidence.owner(key)
     if rollback:
         return _rollback(to, key, who, entries)
     new = release.digest(TOP)
-    judged = policy.of(to, base=_running(entries, to))
+    since = running.commit(to)
+    judged = policy.of(to, base=since)
     refusals = [*_broken(judged), *_refusals(to, spec, entries, new, who)]
     if refusals:
         print(f"{to}: release {new} is refused; nothing was touched")
@@ -49,23 +48,28 @@ def promote(*, to: str, key: Path, rollback: bool) -> int:
         return FAILED
     print(f"{to}: release {new}, every gate is open", flush=True)
     commit = git(TOP, "rev-parse", "HEAD")
-    said = {"rules": judged.judged, "remarks": len(judged.verdicts), "refused": 0}
-    entry = replace(_entry("promote", to, new, commit, who), preview=_preview(to), policies=said)
-    return _record(_applied(entry, TOP), key)
+    entry = replace(_entry("promote", to, new, commit, who), preview=_preview(to), policies=_verdict(judged, since))
+    return evidence.record(_applied(entry, TOP), key)
 
 
 def approve(*, to: str, key: Path) -> int:
     """Record that whoever owns the key approves this checkout's release for the environment `to`."""
     load(to)
-    _log()
-    new, who = release.digest(TOP), _who(key)
-    return _record(_entry("approve", to, new, git(TOP, "rev-parse", "HEAD"), who), key)
+    evidence.read()
+    new, who = release.digest(TOP), evidence.owner(key)
+    return evidence.record(_entry("approve", to, new, git(TOP, "rev-parse", "HEAD"), who), key)
 
 
-def _running(entries: tuple[Entry, ...], stack: str) -> str | None:
-    """Return the commit that runs in a stack: what a change there is a change of."""
-    there = [entry for entry in entries if entry.stack == stack and entry.action != "approve" and entry.passed]
-    return there[-1].commit if there else None
+def _verdict(judged: Report, since: str | None) -> dict[str, Any]:
+    """What the log keeps of the policies. `report` is the SHA-256 of what `policy STACK --base SINCE --json` prints."""
+    return {
+        "since": since or "",
+        "rules": judged.judged,
+        "refused": sum(verdict.refuses for verdict in judged.verdicts),
+        "remarks": [f"{verdict.rule.id}: {verdict.where}" for verdict in judged.verdicts],
+        "off": [rule for rule, _ in judged.off],
+        "report": hashlib.sha256(policy.data(judged).encode()).hexdigest(),
+    }
 
 
 def _broken(judged: Report) -> Iterator[str]:
@@ -112,7 +116,7 @@ def _rollback(to: str, key: Path, who: str, entries: tuple[Entry, ...]) -> int:
             raise CommandError(
                 f"commit {good.commit[:12]} has other Python packages — check it out, run `tools/setup`, promote there"
             )
-        return _record(_applied(_entry("rollback", to, good.release, good.commit, who), top), key)
+        return evidence.record(_applied(_entry("rollback", to, good.release, good.commit, who), top), key)
 
 
 def _preview(stack: str) -> str:
@@ -158,52 +162,6 @@ def _checks(stack: str, top: Path) -> list[dict[str, Any]]:
     return [{"name": f"checks of {stack}", "passed": done.returncode == 0}]
 
 
-def _log() -> tuple[Entry, ...]:
-    """Return the entries of the evidence, every one verified."""
-    allowed = TOP / SIGNERS
-    if not allowed.is_file():
-        hint = f"NAME {signature.NAMESPACE_HINT}"
-        raise CommandError(
-            f"there is no {SIGNERS} — write it: one line `{hint}` for everybody who promotes or approves"
-        )
-    committed = subprocess.run(
-        ["git", "show", f"HEAD:{LOG}"], cwd=TOP, capture_output=True, text=True, check=False
-    ).stdout
-    return evidence.read(
-        _text(), lambda content, signed, who: signature.why_not(content, signed, who, allowed), committed=committed
-    )
-
-
-def _text() -> str:
-    path = TOP / LOG
-    return path.read_text(encoding="utf-8") if path.is_file() else ""
-
-
-def _who(key: Path) -> str:
-    return signature.principal(key, TOP / SIGNERS)
-
-
 def _entry(action: Action, stack: str, new: str, commit: str, who: str) -> Entry:
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    return evidence.Entry(
-        sequence=0, previous="", time=now, who=who, action=action, stack=stack, release=new, commit=commit
-    )
-
-
-def _record(entry: Entry, key: Path) -> int:
-    """Sign and append; 1 where what is recorded failed."""
-    text = _text()
-    placed = evidence.follow(text, entry)
-    signed = replace(placed, signature=signature.sign(placed.signed_bytes(), key))
-    path = TOP / LOG
-    path.parent.mkdir(exist_ok=True)
-    with path.open("a", encoding="utf-8") as log:
-        log.write(evidence.line(signed))
-    said = (
-        "recorded"
-        if signed.passed
-        else f"FAILED, recorded; `platform-iac promote --to {entry.stack} --rollback` returns"
-    )
-    where = f"line {signed.sequence} of {LOG}"
-    print(f"{entry.stack}: {entry.action} of release {entry.release} by {entry.who} {said} ({where})")
-    return 0 if signed.passed else FAILED
+    return Entry(sequence=0, previous="", time=now, who=who, action=action, stack=stack, release=new, commit=commit)

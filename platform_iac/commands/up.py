@@ -1,11 +1,11 @@
-"""`platform-iac up`: `pulumi up`, then the proof that the platform does its job, then a summary."""
+"""`platform-iac up`: the policies, `pulumi up`, then the proof that the platform does its job, then a summary."""
 
 from __future__ import annotations
 
 import time
 
 from platform_iac.checks import run, training
-from platform_iac.commands import state, table
+from platform_iac.commands import policy, running, state, table
 from platform_iac.commands.check import reach
 from platform_iac.commands.errors import FAILED
 from platform_iac.commands.pulumi import EngineError, select
@@ -16,6 +16,9 @@ from platform_iac.spec.load import load
 
 def up(stack: str) -> int:
     """Bring the stack up, check it, run its training job; 0 when all of it holds, 1 when a check fails.
+
+    Before anything is touched, the policies judge the plan and what changes since the commit that runs; 1 where a
+    mandatory rule refuses.
 
     Raises:
         EngineError: `pulumi up` did not finish, or this machine lacks what the stack's guests need.
@@ -28,6 +31,14 @@ def up(stack: str) -> int:
     plan = make(load(stack))
     if any(site.settings.get("guests") for site in plan.sites) and (why := guest.lacking()):
         raise EngineError(f"{why}; nothing was changed")
+    base = running.commit(stack)
+    judged = policy.of(stack, base=base)
+    if judged.refused:
+        print(policy.text(stack, judged), end="")
+        say("refused by the policies; nothing was touched")
+        return FAILED
+    since = f"the change since {base[:12]} too" if base else "no change, as no commit is known to run"
+    say(f"policies: {judged.judged} rules judged the plan, and {since}; none refuses")
     select(stack)
     say(f"pulumi up: {len(plan.hosts)} hosts, {len(plan.runs)} role runs")
     if state.apply(stack) != 0:
@@ -40,8 +51,9 @@ def up(stack: str) -> int:
     print(table.checks(results))
     if not all(result.passed for result in results):
         return FAILED
-    say("a training job through Slurm, tracked in MLflow")
-    print(table.training(training.run(plan, hosts, say)))
+    if {"slurm_controller", "mlflow"} <= {planned.role for planned in plan.runs}:
+        say("a training job through Slurm, tracked in MLflow")
+        print(table.training(training.run(plan, hosts, say)))
     for endpoint in plan.endpoints:
         print(f"{endpoint.name}: `pulumi stack output endpoints --show-secrets --stack {stack}` says where and how")
     say("done")

@@ -37,7 +37,7 @@ class Entry:
     commit: str
     passed: bool = True
     preview: str = ""
-    policies: Mapping[str, int] = field(default_factory=dict)
+    policies: Mapping[str, Any] = field(default_factory=dict)
     checks: Mapping[str, Any] = field(default_factory=dict)
     signature: str = ""
 

@@ -20,7 +20,7 @@ def repository(tmp_path: Path) -> Path:
     """A repository of specs with one commit; returns the spec `falcon` in it."""
     folder = tmp_path / "repository" / "stacks"
     folder.mkdir(parents=True)
-    for path in STACKS.glob("falcon*"):
+    for path in STACKS.glob("*falcon*"):
         shutil.copy(path, folder)
     git(folder, "init", "--quiet", "--initial-branch=main")
     git(folder, "add", ".")
@@ -45,7 +45,7 @@ def test_the_stacks_here_break_no_mandatory_rule(stack: str) -> None:
 
 
 def test_a_bad_spec_is_refused_with_what_to_do(repository: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    change(repository, "scheduler:\n", "scheduler:\n  memory_reserved_gib: 0\n")
+    change(repository, "\nteams:\n", "\nscheduler: {memory_reserved_gib: 0}\nteams:\n")
     assert cli.run(["policy", str(repository)]) == 1
     said = capsys.readouterr().out
     assert "mandatory slurm-headroom" in said
@@ -88,6 +88,21 @@ def test_a_base_that_this_version_cannot_read_could_not_be_judged(repository: Pa
     said = [str(verdict) for verdict in of(str(repository), base="HEAD").verdicts if verdict.refuses]
     assert len(said) == 4
     assert all("could not judge: the spec of HEAD cannot be read by this version" in each for each in said)
+
+
+def test_what_a_mandatory_rule_could_not_judge_fails_as_a_violation_does(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "falcon.json").write_text(json.dumps({"rules": {"cost-capital": {"ceiling": 20_000_000}}}))
+    monkeypatch.setattr("policies.config.load.__defaults__", (tmp_path,))
+    assert cli.run(["policy", str(repository)]) == 0
+    base = repository.with_name("_falcon.yaml")
+    change(base, "dgx-h100: 350000", "dgx-h100: 900000")
+    assert cli.run(["policy", str(repository)]) == 1
+    assert "mandatory cost-capital\n  stack: hosts and fabric cost 28," in capsys.readouterr().out
+    change(base, "dgx-h100: 900000, ", "")
+    assert cli.run(["policy", str(repository)]) == 1
+    assert "could not judge: the spec states no price of dgx-h100" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("base", ["nowhere", "--output=/tmp/x", "HEAD:stacks"])
