@@ -5,7 +5,7 @@ BRANCH ?= main
 WORKERS := -n 2 --dist loadgroup --no-loadscope-reorder
 
 help:          ## list the targets
-	@sed -n 's/^\([a-z-]*\): *## */\1\t/p' Makefile | expand -t 15
+	@sed -n 's/^\([a-z-]*\): *## */\1\t/p' Makefile | expand -t 16
 
 up:            ## set up, run `pulumi up` of STACK (default: lab), prove it with a training job
 	@tools/run platform-iac up $(STACK)
@@ -31,6 +31,9 @@ review:        ## what the change since BASE does to every stack, and whether it
 evidence:      ## commit what a promotion wrote down, and push it to BRANCH (default: main)
 	@tools/evidence "$(BRANCH)"
 
+demo-promotion: ## from a pull request to production on twins, with drift mended; removes everything again
+	@tools/run python -m demo
+
 bench:         ## measure; prints each result as a ratio, with its method
 	@tools/run python -m bench
 
@@ -43,4 +46,4 @@ audit:         ## ask for known vulnerabilities of the pinned packages, and whet
 release:       ## wheel, source, SBOM and sums of this commit in build/release; KEY: the SSH key that signs them
 	@tools/run --plan python tools/release.py --out build/release $(addprefix --key ,$(KEY))
 
-.PHONY: help up down test test-fast test-touched check review evidence bench lock audit release
+.PHONY: help up down test test-fast test-touched check review evidence demo-promotion bench lock audit release
