@@ -16,7 +16,7 @@ from platform_iac.checks.run import judge
 from platform_iac.lab import machine
 from platform_iac.lab.machine import Guest
 from tests.twin_support import machines
-from tests.twin_support.acceptance import accept
+from tests.twin_support.acceptance import Inventories, arrive, at_once, inventories, leave
 from tests.twin_support.ansible import up_to
 from tests.twin_support.machines import Lab
 
@@ -79,27 +79,26 @@ teams:
 ADAPTER = "modprobe rdma_rxe && rdma link add rxe0 type rxe netdev $(ls /sys/class/net | grep -vx lo)"
 STALL_SECONDS = 240
 
+STAGES = (("nfs_server", "scratch"), ("nfs_client_compute",))
+"""The roles in their order; emulated guests are slow, so those that are apart go at once, and each comes once."""
+
 
 @pytest.fixture(scope="module")
 def lab() -> Iterator[Lab]:
     with machines.lab(SPEC, guests=GUESTS) as made:
-        for host in GUESTS:
-            made.ok(host, ADAPTER)
+        at_once(lambda host: made.ok(host, ADAPTER), list(GUESTS))
         up_to(made, "nfs_server")
         yield made
 
 
-def test_the_server_passes_the_acceptance(lab: Lab) -> None:
-    # Debian keeps accounts of packages that go (UsersGroups, Debian policy 9.2).
-    accept(lab, "nfs_server", stays=r"(user|group) (_rpc|statd)")
+@pytest.fixture(scope="module")
+def before(lab: Lab) -> Inventories:
+    """What is on the guests before any of the roles."""
+    return inventories(lab, *STAGES)
 
 
-def test_scratch_passes_the_acceptance(lab: Lab) -> None:
-    accept(lab, "scratch")
-
-
-def test_clients_pass_the_acceptance(lab: Lab) -> None:
-    accept(lab, "nfs_client_compute", stays=r"(user|group) (_rpc|statd)")
+def test_server_clients_and_scratch_pass_the_first_half_of_the_acceptance(lab: Lab, before: Inventories) -> None:
+    arrive(lab, *STAGES, before=before)
 
 
 def test_checks_of_the_plan_pass(lab: Lab) -> None:
@@ -185,6 +184,12 @@ def test_power_loss_of_the_server_under_load_loses_no_acknowledged_write(
     kept = lab.ok("nvme01", "cat /srv/nfs/home/alice/log").split()
     assert [int(record) for record in kept[: int(count)]] == list(range(int(count)))
     assert float(stall) > 5, "the power was not cut under load"
+
+
+def test_teardown_leaves_nothing_but_what_people_wrote(lab: Lab, before: Inventories) -> None:
+    # Debian keeps accounts of packages that go (UsersGroups, Debian policy 9.2).
+    leave(lab, *STAGES, before=before, stays=r"(user|group) (_rpc|statd)")
+    lab.ok("nvme01", "blkid --match-token TYPE=linux_raid_member /dev/nvme0n1")
 
 
 def noted(lab: Lab, *, above: int, seconds: int = 120) -> None:

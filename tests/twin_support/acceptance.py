@@ -7,9 +7,15 @@ reports nothing; teardown leaves nothing of it.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 from tests.twin_support.ansible import find, play
 from tests.twin_support.machines import Lab
+
+T = TypeVar("T")
+Inventories = dict[str, set[str]]
 
 INVENTORY = r"""
 dpkg-query -W -f 'package ${db:Status-Abbrev} ${Package}\n'
@@ -37,29 +43,57 @@ def accept(lab: Lab, run_name: str, *, stays: str = r"(?!)", timeout: int = 600)
     `stays` is a regular expression of inventory lines (`user mysql`, `file /var/…`) that may outlive
     the role; the caller says why.
     """
-    hosts = find(lab, run_name).hosts
-    before = {host: inventory(lab, host) for host in hosts}
-    play(lab, run_name, check=True, timeout=timeout).ok()
-    assert {host: inventory(lab, host) for host in hosts} == before, "a dry run changed something"
-    first = play(lab, run_name, timeout=timeout).ok()
-    assert all(first.changed[host] for host in hosts), first.output
-    unchanged(lab, run_name, timeout=timeout)
-    play(lab, run_name, moment="teardown", timeout=timeout).ok()
-    for host in hosts:
-        left = {line for line in inventory(lab, host) - before[host] if not re.fullmatch(stays, line)}
-        assert not left, f"{host} still has: {sorted(left)}"
-        assert not before[host] - inventory(lab, host), f"{host} lost: {sorted(before[host] - inventory(lab, host))}"
+    before = inventories(lab, (run_name,))
+    arrive(lab, (run_name,), before=before, timeout=timeout)
+    leave(lab, (run_name,), before=before, stays=stays, timeout=timeout)
     play(lab, run_name, timeout=timeout).ok()
 
 
-def unchanged(lab: Lab, run_name: str, *, timeout: int = 600) -> None:
+def arrive(lab: Lab, *stages: tuple[str, ...], before: Inventories, timeout: int = 600) -> None:
+    """The first half of the acceptance, for several runs: those of a stage are apart and go at once.
+
+    A machine that is emulated takes seconds for a task: there nobody waits for another's.
+    """
+    every = [name for stage in stages for name in stage]
+    at_once(lambda name: play(lab, name, check=True, timeout=timeout).ok(), every)
+    assert inventories(lab, *stages) == before, "a dry run changed something"
+    for stage in stages:
+        for name, done in zip(stage, at_once(lambda name: play(lab, name, timeout=timeout).ok(), stage), strict=True):
+            assert all(done.changed[host] for host in find(lab, name).hosts), done.output
+    for stage in stages:
+        at_once(lambda name: unchanged(lab, name, timeout=timeout), stage)
+
+
+def leave(lab: Lab, *stages: tuple[str, ...], before: Inventories, stays: str, timeout: int = 600) -> None:
+    """The second half, from the last stage to the first: teardown leaves nothing of the runs and takes nothing else."""
+    for stage in reversed(stages):
+        at_once(lambda name: play(lab, name, moment="teardown", timeout=timeout).ok(), stage)
+    for host, now in inventories(lab, *stages).items():
+        left = {line for line in now - before[host] if not re.fullmatch(stays, line)}
+        assert not left, f"{host} still has: {sorted(left)}"
+        assert not before[host] - now, f"{host} lost: {sorted(before[host] - now)}"
+
+
+def unchanged(lab: Lab, run_name: str, *, hosts: tuple[str, ...] = (), timeout: int = 600) -> None:
     """Assert that neither a second run nor a dry run has anything to do."""
-    again = play(lab, run_name, timeout=timeout).ok()
+    again = play(lab, run_name, hosts=hosts, timeout=timeout).ok()
     assert not any(again.changed.values()), again.output[-8000:]
-    dry = play(lab, run_name, check=True, timeout=timeout).ok()
+    dry = play(lab, run_name, check=True, hosts=hosts, timeout=timeout).ok()
     assert not any(dry.changed.values()), dry.output[-8000:]
+
+
+def inventories(lab: Lab, *stages: tuple[str, ...]) -> Inventories:
+    """Return the inventory of each of the runs' hosts."""
+    hosts = sorted({host for stage in stages for name in stage for host in find(lab, name).hosts})
+    return dict(zip(hosts, at_once(lambda host: inventory(lab, host), hosts), strict=True))
 
 
 def inventory(lab: Lab, host: str) -> set[str]:
     """Return a host's packages, files, accounts and running services, one line each."""
     return {line for line in lab.ok(host, INVENTORY).splitlines() if not TRACES.fullmatch(line)}
+
+
+def at_once(do: Callable[[str], T], names: Sequence[str]) -> list[T]:
+    """Do something for each name at the same time, and return the results in order."""
+    with ThreadPoolExecutor(max_workers=len(names)) as pool:
+        return list(pool.map(do, names))

@@ -28,6 +28,9 @@ SERVICES: Final = {daemon: f"{SYSTEMD}/{unit}.d/" for daemon, unit in DAEMONS.it
 MOUNT: Final = f"{SYSTEMD}/{_shared.unit_of(ROOT)}"
 EXPORTS: Final = "/etc/exports.d/platform.exports"
 CONF: Final = "/etc/nfs.conf.d/platform-server.conf"
+UNWANTED: Final = {"knfsd": ("nfs-blkmap.service",), "ganesha": ()}
+"""What Debian starts beside the server at boot: the client of pNFS block layouts, which nothing here has."""
+
 GANESHA: Final = "/etc/ganesha/ganesha.conf"
 
 
@@ -50,6 +53,7 @@ def run(entries: Mapping[str, Spec], context: Context) -> Run | None:
         units=(
             Unit(name=DAEMONS[daemon], restart_on=restart_on, reload_on=(EXPORTS,) if daemon == "knfsd" else ()),
             Unit(name=_shared.unit_of(ROOT), restart_on=(MOUNT,)),
+            *(Unit(name=unit, enabled=False, running=False) for unit in UNWANTED[daemon]),
         ),
         vars={"root": ROOT},
         host_vars={host.name: _values(host, own, context) for host, own in servers},
