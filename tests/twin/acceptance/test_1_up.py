@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import re
+import sys
+from dataclasses import replace
+
 import pytest
 
 from platform_iac import cli
-from platform_iac.checks import run
+from platform_iac.checks import run, storage
 from platform_iac.checks.remote import Remote
+from platform_iac.checks.storage_profiles import PROFILES
+from platform_iac.commands import table
 from tests.twin import logins, processes, traces
 from tests.twin.acceptance.conftest import TEST_SECONDS, Platform
 from tests.twin.specs import Overlay
@@ -91,6 +97,21 @@ def test_a_jobs_output_is_where_its_owner_expects_it(running: Stack) -> None:
     said = remote("login01", ["cat", "where.out", "/datasets/vision/alice/seen"], user="alice")
     assert said.rc == 0, said.said
     assert said.out.startswith("gpu"), said.said
+
+
+def test_storage_is_measured_by_jobs_and_judged_by_the_floors_of_the_spec(running: Stack) -> None:
+    (store,) = running.plan.stores
+    impossible = replace(store, floors={**store.floors, "read_iops_per_node": 1e9})
+    (result,) = storage.run(
+        replace(running.plan, stores=(impossible,)), Remote(str(running.ssh_config)), sys.stdout.write
+    )
+    sys.stdout.write(table.storage(result))
+    assert [len(figure.nodes) for figure in result.figures] == [store.nodes] * len(PROFILES)
+    missed = {figure.profile.figure: figure.misses for figure in result.figures if figure.misses}
+    assert list(missed) == ["read_iops"], missed
+    assert re.fullmatch(r"gpu0\d has [\d,]+ IOPS of 1,000,000,000", *missed["read_iops"])
+    assert not result.passed
+    assert running.ok("login01", "find /home/vision/alice -name '.storage-check-*'") == ""
 
 
 def test_artifacts_of_mlflow_lie_in_the_object_store(running: Stack) -> None:
