@@ -161,6 +161,7 @@ def _quality(lossless: Lossless, ports: Iterable[str]) -> dict[str, Any]:
             PROFILE: {
                 "ecn": "ecn_all",
                 **{f"wred_{colour}_enable": "true" for colour in ("green", "yellow", "red")},
+                # What is marked, with `ecn`, and not dropped: all from the upper threshold on, as Cumulus Linux has it.
                 **{f"{colour}_drop_probability": "100" for colour in ("green", "yellow", "red")},
                 **thresholds,
             }
@@ -188,7 +189,7 @@ def _quality(lossless: Lossless, ports: Iterable[str]) -> dict[str, Any]:
                 (f"{port}|{notices}", {"scheduler": "scheduler.2"}),
             )
         },
-        # A host that pauses for ever would stop its leaf, and then the fabric.
+        # A host that pauses for ever would stop its leaf, and then the fabric. Times are milliseconds.
         "PFC_WD": {
             "GLOBAL": {"POLL_INTERVAL": "200"},
             **{port: {"action": "drop", "detection_time": "200", "restoration_time": "200"} for port in ports},

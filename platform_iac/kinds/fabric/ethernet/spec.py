@@ -1,8 +1,8 @@
 """What a spec says of an Ethernet fabric for RoCE v2.
 
-Defaults of `Lossless` are those of NVIDIA's adapters and switches: DSCP 26 in priority 3, congestion notification
-(CNP) with DSCP 48 in priority 6, served first, and ECN marks between 150 kB and 1,500 kB of a queue (NVIDIA Onyx
-user manual, "RoCE Commands", `show roce`; Cumulus Linux user guide, "RDMA over Converged Ethernet - RoCE").
+Defaults of `Lossless`: RDMA in priority 3, congestion notification (CNP) in priority 6, served first (NVIDIA Onyx user
+manual, "RoCE Commands", `show roce`), and ECN marks between 150 kB and 1,500 kB of a queue (Cumulus Linux user guide,
+"Quality of Service", `default_ecn_red_conf`). DSCP 26 and 48 are those of guides for NVIDIA adapters, of no manual.
 """
 
 from __future__ import annotations
