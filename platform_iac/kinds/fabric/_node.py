@@ -42,7 +42,7 @@ def run(
         PlanError: a partition's IP network has no room for a host, or is another's.
     """
     real = not _simulated.doubles(context, fabric)
-    files = [File(path=NAMING, content=render(ROLE, "persistent-naming.rules"))]
+    files = [naming()]
     own = {host: list(conf) for host, conf in told.items()}
     units: tuple[Unit, ...] = ()
     if any(partition.network for partition in partitions.values()):
@@ -74,6 +74,11 @@ def run(
         needs=("base",),
         after=("gpu",),
     )
+
+
+def naming() -> File:
+    """Return the rule that leaves adapters the kernel's names, which NCCL is told; any package may bring Debian's."""
+    return File(path=NAMING, content=render(ROLE, "persistent-naming.rules"))
 
 
 @dataclass(frozen=True, slots=True)

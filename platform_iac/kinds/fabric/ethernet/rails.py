@@ -13,7 +13,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from platform_iac.kinds.fabric import _simulated
+from platform_iac.kinds.fabric import _node, _simulated
 from platform_iac.kinds.fabric._simulated import LIBEXEC
 from platform_iac.plan.context import PlanError
 from platform_iac.plan.model import Check, File, Run, Unit
@@ -69,6 +69,7 @@ def run(
         ROLE, "ethernet.conf.j2", spec=spec, lossless=lossless, dcb=DCB_DOUBLE if simulated else "/usr/sbin/dcb"
     )
     files = [
+        _node.naming(),
         File(path=SETTINGS, content=settings),
         File(path=PROGRAM, content=render(ROLE, "ethernet-rails"), mode="0755"),
         File(path=unit, content=render(ROLE, "ethernet-rails.service.j2", **values)),
