@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from platform_iac.checks.slurm_job import Door, JobError, Record, of
-from platform_iac.checks.storage_profiles import PROFILES, WRITE, Profile
+from platform_iac.checks.storage_profiles import ERROR, KEPT, PROFILES, WRITE, Profile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -29,9 +29,12 @@ mine=$SLURM_PROCID
 mkdir -p -- "$top/$mine"
 case $figure in creates) where=() ;; *) where=(--filename=data) ;; esac
 line=$(fio --minimal --terse-version=3 --name="$figure" --directory="$top/$mine" "${where[@]}" "$@")
-printf 'result %s %s %s\\n' "$SLURMD_NODENAME" "$figure" "$line"
+printf 'result %s %s %s\\n' "$SLURMD_NODENAME" "$figure" "$(cut -d';' -f{KEPT} <<< "$line")"
+""".replace("{KEPT}", KEPT)
+"""One node's part of a profile. Arguments, never text, carry what the spec says.
+
+Of fio's line only what is read goes on: srun passes on a longer one in pieces, between which another node's may come.
 """
-"""One node's part of a profile. Arguments, never text, carry what the spec says."""
 
 SWEEP: Final = 'rm -rf -- "$1/$SLURM_PROCID"'
 
@@ -154,8 +157,8 @@ def _figure(store: Store, profile: Profile, lines: str) -> Figure:
         raise StorageError(f"{store.name}: {profile.title} was told by {said} instead of {store.nodes} nodes")
     totals, rates, seconds = {}, {}, {}
     for node, fields in by_node.items():
-        if len(fields) <= WRITE + 3 or fields[4] != "0":
-            raise StorageError(f"{store.name}: fio failed in {profile.title} on {node}: {';'.join(fields[:5])}")
+        if len(fields) != WRITE + 4 or fields[ERROR] != "0":
+            raise StorageError(f"{store.name}: fio failed in {profile.title} on {node}: {';'.join(fields)}")
         total_kib, rate_kib, rate, time_ms = (int(float(value)) for value in fields[profile.at : profile.at + 4])
         seconds[node] = max(time_ms, 1) / 1000
         rates[node] = rate_kib / 1024 if profile.in_mib else float(rate)

@@ -8,8 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-READ, WRITE = 5, 46
-"""Where fio's terse line (version 3) has the total of reads and of writes in KiB; then KiB/s, IOPS and milliseconds."""
+KEPT: Final = "5-9,47-50"
+"""The fields of fio's terse line (version 3) that are kept, counted from 1: error; reads; writes."""
+ERROR, READ, WRITE = 0, 1, 5
+"""Where these lie then. Reads and writes are a total in KiB, KiB/s, IOPS and milliseconds each."""
 
 
 @dataclass(frozen=True, slots=True)

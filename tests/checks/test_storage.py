@@ -23,8 +23,8 @@ STORE = Store(name="home", directory="/home/{user}", nodes=2, size_mib=64, secon
 
 
 def terse(at: int, *values: int) -> str:
-    """A terse line of fio 3.33 with total KiB, KiB/s, IOPS and milliseconds in one direction."""
-    fields = ["3", "fio-3.33", "job", "0", "0", *["0"] * 127]
+    """What is kept of a line of fio: its error, then total KiB, KiB/s, IOPS and milliseconds in each direction."""
+    fields = ["0"] * 9
     fields[at : at + 4] = [str(value) for value in values]
     return ";".join(fields)
 
@@ -104,7 +104,7 @@ def test_a_node_that_tells_nothing_is_no_success(plan: Plan) -> None:
 
 
 def test_an_error_of_fio_is_no_figure(plan: Plan) -> None:
-    broken = [*LINES[:-1], LINES[-1].replace(";job;0;0;", ";job;0;5;")]
+    broken = [*LINES[:-1], LINES[-1].replace("creates 0;", "creates 5;")]
     with pytest.raises(storage.StorageError, match="fio failed in files made on gpu02"):
         run(plan, Cluster(broken))
 
@@ -136,7 +136,7 @@ FIO = f"""#!/bin/bash
 for word; do case $word in --directory=*) where=${{word#*=}} ;; --name=*) name=${{word#*=}} ;; esac; done
 echo "$name ${{where##*/}} $*" >> "$FIO_LOG"
 echo content > "$where/data"
-echo '{";".join(["3", "fio-3.33", "job", "0", "0", *["1"] * 127])}'
+echo '{";".join(["3", "fio-3.33", "job", *(str(field) for field in range(4, 131))])}'
 """
 
 
@@ -156,7 +156,10 @@ def test_the_script_runs_and_leaves_nothing(tmp_path: Path, *, shared: bool) -> 
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     for profile in PROFILES:
-        assert set(storage.parse(done.stdout, profile.figure)) == {"gpu01", "gpu02"}
+        found = storage.parse(done.stdout, profile.figure)
+        assert set(found) == {"gpu01", "gpu02"}
+        # Its manual counts from 1: 5 is the error, 6 to 9 are of reads, 47 to 50 of writes.
+        assert set(found.values()) == {("5", "6", "7", "8", "9", "47", "48", "49", "50")}
     used = [line.split(" ", 2)[:2] for line in (tmp_path / "log").read_text().splitlines()]
     assert [where for name, where in used if name == "write_mib"] == ["0", "1"]
     assert [where for name, where in used if name == "read_mib"] == (["1", "0"] if shared else ["0", "1"])
