@@ -111,7 +111,7 @@ def test_storage_is_measured_by_jobs_and_judged_by_the_floors_of_the_spec(runnin
     assert list(missed) == ["read_iops"], missed
     assert re.fullmatch(r"gpu0\d has [\d,]+ IOPS of 1,000,000,000", *missed["read_iops"])
     assert not result.passed
-    assert running.ok("login01", "find /home/vision/alice -name '.storage-check-*'") == ""
+    assert running.ok("login01", "find /home/alice -name '.storage-check-*'") == ""
 
 
 def test_artifacts_of_mlflow_lie_in_the_object_store(running: Stack) -> None:
