@@ -26,7 +26,7 @@ from platform_iac.plan.context import Context
 from platform_iac.spec.load import loads
 from tests.twin_support import machines
 from tests.twin_support.acceptance import accept
-from tests.twin_support.ansible import play, up_to
+from tests.twin_support.ansible import find, play, up_to
 from tests.twin_support.machines import Lab
 
 if TYPE_CHECKING:
@@ -140,6 +140,16 @@ def test_every_check_of_the_fabric_passes(managed: Lab) -> None:
     mine = [proof for proof in proofs if proof.host in made and (proof.argv[0] != "smpquery" or NODE in proof.name)]
     assert {(proof.name, judge(proof, remote).reason) for proof in mine} == {(proof.name, "") for proof in mine}
     assert len(mine) == 9
+
+
+def test_no_key_of_the_fabric_is_in_a_journal(managed: Lab) -> None:
+    keys = {managed.secrets[name] for name in find(managed, "infiniband_manager").secrets}
+    managed.ok("mgr01", "systemctl reload opensm.service && sleep 2")  # it tells its options again
+    said = managed.ok("mgr01", "journalctl --no-pager --output=cat")
+    assert len(keys) > 1
+    assert "opensm" in said
+    assert not {key for key in keys if key in said}
+    assert all(key in managed.ok("mgr01", "cat /etc/opensm/opensm.conf") for key in keys)
 
 
 def test_what_is_discovered_is_the_plan(managed: Lab) -> None:
