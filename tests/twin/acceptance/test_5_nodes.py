@@ -21,8 +21,8 @@ NAME_IT = {
     "slurm_login": {f'files["/etc/slurm/{name}"].content' for name in ("slurm.conf", "topology.conf")},
 }
 """Roles on other hosts, and the files of theirs that name every node."""
-HOSTS = {"ctl01", "login01", "mirror01", "mgr01", "mgr02"}
-"""The hosts of these roles; the fabric's managers among them, and the one that plays the fabric."""
+HOSTS = {"ctl01", "login01", "mirror01", "mgr01"}
+"""The hosts of these roles; the fabric's manager among them, and the one that plays the fabric."""
 
 
 @pytest.fixture
