@@ -32,6 +32,9 @@ CONF, PARTITIONS, ROOTS = "/etc/opensm/opensm.conf", "/etc/opensm/partitions.con
 NAMES, DIAGNOSTICS = "/etc/opensm/node-name-map", "/etc/infiniband-diags/ibdiag.conf"
 ENGINE: Final = "/usr/local/libexec/platform-iac/routing-engine"
 Engine = Literal["ftree", "updn", "minhop"]
+LATER: Final = "/etc/systemd/system/opensm.service.d/later.conf"
+LATER_SECONDS: Final = 8
+"""A twin's standby begins later than its master: a handover between managers that have just begun is lost there."""
 
 
 class Manager(Model):
@@ -100,6 +103,7 @@ def _run(spec: Manager, context: Context, fabric: Fabric, hosts: tuple[Host, ...
     partitions = _partitions.planned(spec.partitions, context)
     roots = _roots(spec, fabric)
     known = [ROOTS] if roots else []
+    waits = [LATER] if server and len(hosts) > 1 else []
     unit = "/etc/systemd/system/opensm.service.d/platform.conf"
     files = [
         File(
@@ -139,7 +143,9 @@ def _run(spec: Manager, context: Context, fabric: Fabric, hosts: tuple[Host, ...
             **keys,
         )
         conf = File(path=CONF, content=text, mode="0600")
-        own[host.name] = (conf, _simulated.inventory(server, fabric, host.name)) if server else (conf,)
+        later = File(path=LATER, content=render(ROLE, "later.service.conf.j2", seconds=LATER_SECONDS))
+        doubles = (_simulated.inventory(server, fabric, host.name), *([later] if place else [])) if server else ()
+        own[host.name] = (conf, *doubles)
     return Run(
         name=ROLE,
         role=ROLE,
@@ -148,7 +154,7 @@ def _run(spec: Manager, context: Context, fabric: Fabric, hosts: tuple[Host, ...
         files=tuple(sorted(files, key=lambda file: file.path)),
         host_files=own,
         # A hang-up makes opensm read the partitions again and leaves the master what it is.
-        units=(Unit(name="opensm.service", restart_on=(CONF, *known, unit), reload_on=(PARTITIONS,)),),
+        units=(Unit(name="opensm.service", restart_on=(CONF, *known, *waits, unit), reload_on=(PARTITIONS,)),),
         secrets=tuple(secret.name for secret in KEYS),
         needs=("base", *([_simulated.ROLE] if server else [])),
     )
