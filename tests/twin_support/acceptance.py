@@ -74,11 +74,11 @@ def leave(lab: Lab, *stages: tuple[str, ...], before: Inventories, stays: str, t
         assert not before[host] - now, f"{host} lost: {sorted(before[host] - now)}"
 
 
-def unchanged(lab: Lab, run_name: str, *, hosts: tuple[str, ...] = (), timeout: int = 600) -> None:
+def unchanged(lab: Lab, run_name: str, *, timeout: int = 600) -> None:
     """Assert that neither a second run nor a dry run has anything to do."""
-    again = play(lab, run_name, hosts=hosts, timeout=timeout).ok()
+    again = play(lab, run_name, timeout=timeout).ok()
     assert not any(again.changed.values()), again.output[-8000:]
-    dry = play(lab, run_name, check=True, hosts=hosts, timeout=timeout).ok()
+    dry = play(lab, run_name, check=True, timeout=timeout).ok()
     assert not any(dry.changed.values()), dry.output[-8000:]
 
 
