@@ -28,8 +28,8 @@ check:         ## ruff, mypy --strict, ansible-lint, the forges' workflows
 review:        ## what the change since BASE does to every stack, and whether it may: build/review; JUNIT: its proof
 	@tools/run --plan platform-iac review --base "$(BASE)" --out build/review $(addprefix --junit ,$(wildcard $(JUNIT)))
 
-evidence:      ## commit what a promotion wrote down, and push it to BRANCH (default: main)
-	@tools/evidence "$(BRANCH)"
+evidence:      ## push what a promotion wrote down to BRANCH (default: main); KEY: where its log grew meanwhile
+	@tools/evidence "$(BRANCH)" $(KEY)
 
 demo-promotion: ## from a pull request to production on twins, with drift mended; removes everything again
 	@tools/run python -m demo

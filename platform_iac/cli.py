@@ -105,7 +105,10 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
     ),
     "promote": (*_TO, ("--rollback", {"action": "store_true", "help": "return to the former good release"})),
     "approve": _TO,
-    "evidence": (),
+    "evidence": (
+        ("--onto", {"metavar": "REF", "help": "first let the lines that only this checkout has follow the log of REF"}),
+        ("--key", {"type": Path, "metavar": "FILE", "help": "with --onto: the SSH key that signs them again"}),
+    ),
     "ssh": (
         ("host", {"metavar": "HOST", "help": "a host of the stack"}),
         ("--stack", {"default": "lab", "help": "the stack's name or a path to its spec (default: lab)"}),

@@ -22,6 +22,7 @@ def down(stack: str) -> int:
     state.guard(stack)
     if pulumi("destroy", "--yes", "--skip-preview", "--stack", stack) != 0:
         raise EngineError("pulumi destroy did not finish — see the message above, then run this again")
+    state.keep(stack)  # what comes after it may begin with nothing
     for site in plan.sites:
         if site.kind == "lab":
             whole.remove(lab_of(plan.name, site.name))  # a killed run may have made what its record does not know

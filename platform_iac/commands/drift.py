@@ -8,7 +8,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from platform_iac.commands import check_fabric, layout
+from platform_iac.commands import check_fabric, layout, state
 from platform_iac.commands.errors import BAD_INPUT, FAILED, CommandError, bad_input
 from platform_iac.commands.pulumi import EngineError, captured, export, select
 from platform_iac.plan.make import make
@@ -51,9 +51,12 @@ def drift(stacks: Sequence[str], *, json: bool, markdown: bool, sarif: Path | No
 def scan(stack: str) -> tuple[Found, ...]:
     """Refresh the stack, look at its cables, and return everything that differs, sorted by host and thing.
 
+    A refresh gives the state a new date, so one that is not the last that was seen here is refused before.
+
     Raises:
-        EngineError: the refresh did not finish.
+        EngineError: the state is refused, or the refresh did not finish.
     """
+    state.guard(stack)
     done = captured("refresh", "--yes", "--skip-preview", "--stack", stack)
     if done.returncode != 0:
         raise EngineError(f"pulumi refresh of {stack} did not finish: {(done.stderr or done.stdout).strip()[-2000:]}")
@@ -80,6 +83,10 @@ def _found(stack: str, resources: list[dict[str, Any]]) -> Iterator[Found]:
         for host, things in (outputs.get("drift") or {}).items():
             for thing, said in things.items():
                 yield Found(stack=stack, host=host, thing=thing, said=said, resource=name)
+        for host, why in (outputs.get("failed") or {}).items():
+            yield Found(stack=stack, host=host, thing=f"role {name}", said=f"was not applied: {why}", resource=name)
+        for host in (outputs.get("leftovers") or {}).keys() - (outputs.get("failed") or {}).keys():
+            yield Found(stack=stack, host=host, thing=f"role {name}", said="has left something there", resource=name)
         if outputs.get("missing"):
             kind = str(resource["type"]).rsplit(":", 1)[1].lower()
             host = str(outputs.get("name", ""))

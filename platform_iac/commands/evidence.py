@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import subprocess
 from collections import Counter
 from dataclasses import replace
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -19,10 +22,19 @@ if TYPE_CHECKING:
 
 LOG: Final = Path("evidence/log.jsonl")
 SIGNERS: Final = Path("evidence/allowed_signers")
+MERGED: Final = ("refs/remotes/origin/HEAD", "refs/remotes/origin/main", "refs/remotes/origin/master")
+"""Where the branch that keeps the evidence is, as this clone last fetched it."""
 
 
-def evidence() -> int:
-    """Verify every line of the log and print it as a table; 0, as a log that was tampered with is an error."""
+def evidence(*, onto: str | None, key: Path | None) -> int:
+    """Verify every line of the log and print it as a table; 0, as a log that was tampered with is an error.
+
+    With `onto`, first sign the lines that only this checkout has again, as following the log of that commit.
+    """
+    if onto is not None:
+        if key is None:
+            raise CommandError("--onto signs lines anew — name their key with --key")
+        _move(onto, key)
     rows = [
         (str(entry.sequence), entry.time, entry.action, entry.stack, entry.release, entry.who, _outcome(entry))
         for entry in read()
@@ -33,7 +45,7 @@ def evidence() -> int:
 
 
 def _outcome(entry: Entry) -> str:
-    if entry.action == "approve":
+    if entry.action in ("approve", "begin"):
         return ""
     failed = entry.checks.get("failed", [])
     checks = Counter({"passed": entry.checks.get("passed", 0), "failed": len(failed)})
@@ -45,45 +57,107 @@ def read() -> tuple[Entry, ...]:
     """Return the entries of the log, every one verified.
 
     Raises:
-        EvidenceError: a line is not what it was.
+        EvidenceError: a line is not what it was, or lines are missing that the commit or the merged branch has.
         CommandError: nobody may sign yet.
     """
-    allowed = TOP / SIGNERS
-    if not allowed.is_file():
-        hint = f"NAME {signature.NAMESPACE_HINT}"
-        raise CommandError(
-            f"there is no {SIGNERS} — write it: one line `{hint}` for everybody who promotes or approves"
-        )
-    committed = subprocess.run(
-        ["git", "show", f"HEAD:{LOG}"], cwd=TOP, capture_output=True, text=True, check=False
-    ).stdout
-    return chain.read(
-        _text(), lambda content, signed, who: signature.why_not(content, signed, who, allowed), committed=committed
-    )
+    return _verified(_text())
+
+
+def _verified(text: str) -> tuple[Entry, ...]:
+    allowed = _signers()
+    known = {_name(ref): _at(ref, LOG) for ref in ("HEAD", _merged())}
+    return chain.read(text, lambda entry: signature.why_not(entry, allowed), known=known)
 
 
 def owner(key: Path) -> str:
-    """Return who owns a key, as `evidence/allowed_signers` says."""
-    return signature.principal(key, TOP / SIGNERS)
+    """Return who owns a key, as the merged `evidence/allowed_signers` says."""
+    return signature.principal(key, _signers())
+
+
+def begin(entry: Entry, key: Path) -> None:
+    """Write down that `entry` is about to be done: a run that is killed has left this line."""
+    _append(replace(entry, action="begin", passed=False, checks={"of": entry.action}), key)
 
 
 def record(entry: Entry, key: Path) -> int:
     """Sign an entry and append it; 1 where what it tells failed."""
-    text = _text()
-    placed = chain.follow(text, entry)
-    signed = replace(placed, signature=signature.sign(placed.signed_bytes(), key))
-    path = TOP / LOG
-    path.parent.mkdir(exist_ok=True)
-    with path.open("a", encoding="utf-8") as log:
-        log.write(chain.line(signed))
+    signed = _append(entry, key)
     said = (
         "recorded"
         if signed.passed
         else f"FAILED, recorded; `platform-iac promote --to {entry.stack} --rollback` returns"
     )
     where = f"line {signed.sequence} of {LOG}"
-    print(f"{entry.stack}: {entry.action} of release {entry.release} by {entry.who} {said} ({where})")
+    print(f"{entry.stack}: {entry.action} of release {entry.release} by {entry.who} {said} ({where})", flush=True)
     return 0 if signed.passed else FAILED
+
+
+def _append(entry: Entry, key: Path) -> Entry:
+    """Of two that append at once, one waits, so that both lines follow what is there."""
+    path = TOP / LOG
+    path.parent.mkdir(exist_ok=True)
+    with path.open("a+", encoding="utf-8") as log:
+        fcntl.flock(log, fcntl.LOCK_EX)
+        log.seek(0)
+        signed = _signed(log.read(), entry, key)
+        log.write(chain.line(signed))
+        log.flush()
+        os.fsync(log.fileno())
+    return signed
+
+
+def _signed(text: str, entry: Entry, key: Path) -> Entry:
+    placed = chain.follow(text, entry)
+    return replace(placed, signature=signature.sign(placed.signed_bytes(), key))
+
+
+def _move(onto: str, key: Path) -> None:
+    """Let the lines that only this checkout has follow the log of another commit; they must be the key's owner's."""
+    lines, there, who = _text().splitlines(), _at(onto, LOG), owner(key)
+    same = takewhile(lambda pair: pair[0] == pair[1], zip(lines, there.splitlines(), strict=False))
+    if (common := len(list(same))) < len(_at("HEAD", LOG).splitlines()):
+        raise CommandError(
+            f"{onto} has not every line that is committed here — only what is not committed can be moved"
+        )
+    own = chain.parse(lines[common:], common + 1)
+    if others := sorted({entry.who for entry in own} - {who}):
+        raise CommandError(f"lines of {', '.join(others)} are not {who}'s to sign again — they move their own")
+    for entry in own:
+        there += chain.line(_signed(there, entry, key))
+    _verified(there)
+    fresh = (TOP / LOG).with_suffix(".new")
+    fresh.write_text(there, encoding="utf-8")
+    fresh.replace(TOP / LOG)
+    print(f"{len(own)} lines of {LOG} follow {onto} now")
+
+
+def _merged() -> str:
+    """The branch that keeps the evidence, as last fetched; where there is no remote, what is committed here."""
+    return next((ref for ref in MERGED if _git("rev-parse", "--verify", "--quiet", ref)), "HEAD")
+
+
+def _name(ref: str) -> str:
+    return "the one that is committed" if ref == "HEAD" else f"that of {ref.removeprefix('refs/remotes/')}"
+
+
+def _signers() -> str:
+    """Who may sign: what is merged counts, so that nobody lets themselves in by an edit of their own."""
+    ref = _merged()
+    if text := _at(ref, SIGNERS):
+        return text
+    raise CommandError(
+        f"there is no {SIGNERS} in {ref.removeprefix('refs/remotes/')} — commit it there: one line "
+        f"`{signature.LINE}` for everybody who promotes or approves"
+    )
+
+
+def _at(ref: str, path: Path) -> str:
+    return _git("show", f"{ref}:{path}")
+
+
+def _git(*argv: str) -> str:
+    """What git says; nothing where it has no such thing."""
+    return subprocess.run(["git", *argv], cwd=TOP, capture_output=True, text=True, check=False).stdout
 
 
 def _text() -> str:

@@ -24,7 +24,7 @@ from platform_iac.commands.tree import checkout, git
 from platform_iac.plan.make import make
 from platform_iac.promotion import gates, release
 from platform_iac.promotion.evidence import Entry
-from platform_iac.spec.load import load
+from platform_iac.spec.load import load, locate
 
 if TYPE_CHECKING:
     from platform_iac.promotion.evidence import Action
@@ -49,7 +49,7 @@ def promote(*, to: str, key: Path, rollback: bool) -> int:
     print(f"{to}: release {new}, every gate is open", flush=True)
     commit = git(TOP, "rev-parse", "HEAD")
     entry = replace(_entry("promote", to, new, commit, who), preview=_preview(to), policies=_verdict(judged, since))
-    return evidence.record(_applied(entry, TOP), key)
+    return _apply(entry, TOP, key)
 
 
 def approve(*, to: str, key: Path) -> int:
@@ -79,7 +79,7 @@ def _broken(judged: Report) -> Iterator[str]:
 
 
 def _refusals(to: str, spec: Platform, entries: tuple[Entry, ...], new: str, who: str) -> Iterator[str]:
-    if changed := git(TOP, "status", "--porcelain", "--", ":!evidence"):
+    if changed := git(TOP, "status", "--porcelain", "--", f":!{evidence.LOG}"):
         paths = [line[2:].strip() for line in changed.splitlines()]
         yield f"the checkout has changes that are not committed: {', '.join(paths[:5])} — commit them"
     terms = spec.promotion
@@ -94,9 +94,28 @@ def _refusals(to: str, spec: Platform, entries: tuple[Entry, ...], new: str, who
         yield reason
         return
     select(terms.after, quiet=True)
+    if reason := _other_runs(terms.after, new):
+        yield reason
     for found in drift.scan(terms.after):
         said = found.said.splitlines()[0]
         yield f"`{terms.after}` drifted: {found.host}: {found.thing}: {said} — mend it there first"
+
+
+def _other_runs(below: str, new: str) -> str:
+    """Return what runs below, where it is no more what the log says: somebody's `up` or `down` has come since."""
+    if not locate(below).resolve().is_relative_to(TOP):
+        return ""  # a spec of another repository: nothing tells which commit it was
+    runs = running.commit(below)
+    if runs is None:
+        return f"nothing runs in `{below}` any more — `platform-iac promote --to {below}` comes first"
+    with checkout(TOP, runs) as tree:
+        found = release.digest(tree)
+    if found == new:
+        return ""
+    return (
+        f"`{below}` runs commit {runs[:12]}, which is release {found}: somebody applied it past the log — "
+        f"`platform-iac promote --to {below}` comes first"
+    )
 
 
 def _rollback(to: str, key: Path, who: str, entries: tuple[Entry, ...]) -> int:
@@ -114,9 +133,10 @@ def _rollback(to: str, key: Path, who: str, entries: tuple[Entry, ...]) -> int:
             raise CommandError(f"commit {good.commit[:12]} is release {found}, the log says {good.release}")
         if (top / "requirements.lock").read_bytes() != (TOP / "requirements.lock").read_bytes():
             raise CommandError(
-                f"commit {good.commit[:12]} has other Python packages — check it out, run `tools/setup`, promote there"
+                f"commit {good.commit[:12]} has other Python packages — check it out, run `tools/setup` and "
+                "`tools/evidence --take`, and say the same there"
             )
-        return evidence.record(_applied(_entry("rollback", to, good.release, good.commit, who), top), key)
+        return _apply(_entry("rollback", to, good.release, good.commit, who), top, key)
 
 
 def _preview(stack: str) -> str:
@@ -131,12 +151,20 @@ def _preview(stack: str) -> str:
     return hashlib.sha256(json.dumps(what).encode()).hexdigest()
 
 
-def _applied(entry: Entry, top: Path) -> Entry:
-    """Apply with the code at `top`, check, and return the entry with what came of it, also when told to stop."""
+def _apply(entry: Entry, top: Path, key: Path) -> int:
+    """Apply with the code at `top`, check, and write down what came of it, whatever that is.
+
+    A line before it says that it began: what a killed run did is not unknown, and opens no gate.
+    """
+    evidence.begin(entry, key)
     try:
-        return _tried(entry, top)
+        done = _tried(entry, top)
     except KeyboardInterrupt:
-        return replace(entry, passed=False, checks={"interrupted": True})
+        done = replace(entry, passed=False, checks={"interrupted": True})
+    except Exception as error:
+        evidence.record(replace(entry, passed=False, checks={"error": f"{type(error).__name__}: {error}"[:500]}), key)
+        raise
+    return evidence.record(done, key)
 
 
 def _tried(entry: Entry, top: Path) -> Entry:

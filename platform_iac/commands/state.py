@@ -201,11 +201,16 @@ def _decrypts(stack: str, top: Path) -> None:
 
 
 def _not_the_next(now: dict[str, Any], digest: str, known: list[Backup]) -> str:
-    """Return why a state cannot come after the newest copy; empty where it can. A stack without resources is new."""
-    if not now["deployment"].get("resources"):
-        return ""
+    """Return why a state cannot come after the newest copy; empty where it can."""
     last, moment = known[-1], _time(now)
     todo = "`platform-iac state list` shows the copies, `platform-iac state restore` takes one, also an older one"
+    if not now["deployment"].get("resources"):
+        if not _is_new(now) or not _resources(last):
+            return ""  # destroyed since, or begun anew after that
+        return (
+            f"is a new one without resources, and {last} had {_resources(last)}: was it lost? {todo}; if they were "
+            f"destroyed on purpose, move the copies away: {last.path.parent}"
+        )
     again = any(one.digest == digest for one in known[:-1])
     if last.digest != digest and moment < last.time and (again or last.time - moment > SKEW):
         return f"is of {_said(moment)} and older than {last} that was seen here — {todo}"
@@ -219,9 +224,14 @@ def _not_the_next(now: dict[str, Any], digest: str, known: list[Backup]) -> str:
 
 
 def _time(state: dict[str, Any]) -> datetime:
-    """When Pulumi wrote a state; a stack without resources has no time, and is new."""
+    """When Pulumi wrote a state; now, where it never did."""
+    return datetime.now(UTC) if _is_new(state) else _moment(state["deployment"]["manifest"]["time"])
+
+
+def _is_new(state: dict[str, Any]) -> bool:
+    """Whether nothing was ever done in a stack: Pulumi gives its state no time."""
     text = str((state["deployment"].get("manifest") or {}).get("time") or "")
-    return _moment(text) if text and not text.startswith("0001") else datetime.now(UTC)
+    return not text or text.startswith("0001")
 
 
 def _moment(text: str) -> datetime:
@@ -238,11 +248,16 @@ def _identity(state: dict[str, Any]) -> tuple[str, datetime] | None:
 
 
 def _about(one: Backup) -> str:
+    count = _resources(one)
+    return "broken: not what was written" if count is None else f"{count} resources"
+
+
+def _resources(one: Backup) -> int | None:
+    """How many resources a copy has; None where it is broken."""
     try:
-        resources = json.loads(one.read())["deployment"].get("resources") or []
+        return len(json.loads(one.read())["deployment"].get("resources") or [])
     except (CommandError, OSError, ValueError):
-        return "broken: not what was written"
-    return f"{len(resources)} resources"
+        return None
 
 
 def _said(moment: datetime) -> str:

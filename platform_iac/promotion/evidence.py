@@ -2,7 +2,7 @@
 
 One JSON object a line (`evidence/log.jsonl`). A changed, removed or inserted line breaks the chain; a line
 that nobody in `evidence/allowed_signers` signed is refused; that the end was not cut off is told by the
-repository, whose committed log must be the beginning of the one at hand.
+repository: the logs that are committed and merged must be the beginning of the one at hand.
 """
 
 from __future__ import annotations
@@ -11,12 +11,13 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
+from types import MappingProxyType
 from typing import Any, Final, Literal
 
 START: Final = "0" * 64
-Action = Literal["promote", "rollback", "approve"]
-Verify = Callable[[bytes, str, str], str]
-"""Of a text, its signature and who is said to have signed it: why that is not so, or nothing."""
+Action = Literal["begin", "promote", "rollback", "approve"]
+Verify = Callable[["Entry"], str]
+"""Why an entry is not signed by who it says; nothing where it is."""
 
 
 class EvidenceError(ValueError):
@@ -25,7 +26,7 @@ class EvidenceError(ValueError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """What somebody did. `passed` is false where the apply or a check failed."""
+    """What somebody did. `passed` is false where the apply or a check failed, and while it is only begun."""
 
     sequence: int
     previous: str
@@ -57,34 +58,47 @@ def follow(text: str, entry: Entry) -> Entry:
     return replace(entry, sequence=len(lines) + 1, previous=_hash(lines[-1]) if lines else START)
 
 
-def read(text: str, verify: Verify, *, committed: str = "") -> tuple[Entry, ...]:
-    """Return the entries of a log, oldest first.
+def read(text: str, verify: Verify, *, known: Mapping[str, str] = MappingProxyType({})) -> tuple[Entry, ...]:
+    """Return the entries of a log, oldest first. `known` has logs that must be its beginning, by what they are.
 
     Raises:
-        EvidenceError: a line is not what it was, or `committed` is not the beginning of the log.
+        EvidenceError: a line is not what it was, or a known log is not the beginning of this one.
     """
-    if not text.startswith(committed):
-        raise EvidenceError(
-            "the log does not begin with the one that is committed: lines were changed or cut off — restore it from git"
-        )
+    for name, other in known.items():
+        if not text.startswith(other):
+            raise EvidenceError(
+                f"the log does not begin with {name}: lines were changed or cut off, or this checkout is older — "
+                "`tools/evidence --take` brings the merged one"
+            )
     if text and not text.endswith("\n"):
         raise EvidenceError("the last line of the log is cut off — restore it from git")
     return tuple(_entries(text.splitlines(), verify))
 
 
-def _entries(lines: list[str], verify: Verify) -> Iterable[Entry]:
-    previous = START
-    for number, text in enumerate(lines, 1):
+def parse(lines: Iterable[str], first: int = 1) -> list[Entry]:
+    """Return lines as entries, unverified.
+
+    Raises:
+        EvidenceError: one is no entry.
+    """
+    found = []
+    for number, text in enumerate(lines, first):
         try:
-            entry = Entry(**json.loads(text))
+            found.append(Entry(**json.loads(text)))
         except (TypeError, ValueError) as error:
             raise EvidenceError(f"line {number} of the log is no entry: {error} — restore it from git") from error
+    return found
+
+
+def _entries(lines: list[str], verify: Verify) -> Iterable[Entry]:
+    previous = START
+    for number, (text, entry) in enumerate(zip(lines, parse(lines), strict=True), 1):
         if entry.previous != previous or entry.sequence != number or line(entry) != f"{text}\n":
             raise EvidenceError(
                 f"line {number} of the log does not follow the line before it: one of them was changed, removed or "
                 "inserted — restore it from git"
             )
-        if reason := verify(entry.signed_bytes(), entry.signature, entry.who):
+        if reason := verify(entry):
             raise EvidenceError(f"line {number} of the log is not signed by {entry.who[:80]}: {reason}")
         previous = _hash(text)
         yield entry

@@ -31,6 +31,11 @@ def tried_below(entries: tuple[Entry, ...], below: str, release: str) -> str:
             f"`{below}` has release {last.release}, this checkout is {release} — "
             f"`platform-iac promote --to {below}` comes first"
         )
+    if last.action == "begin":
+        return (
+            f"release {release} began in `{below}` (line {last.sequence} of the log) and nothing tells how it ended — "
+            "promote it there again"
+        )
     if not last.passed:
         return f"release {release} failed in `{below}` (line {last.sequence} of the log) — mend it and begin there"
     return ""
@@ -39,10 +44,12 @@ def tried_below(entries: tuple[Entry, ...], below: str, release: str) -> str:
 def differs_where_it_may(below: Platform, target: Platform) -> Iterator[str]:
     """Yield every difference of two environments that the target's `promotion.may_differ` does not name."""
     allowed = (*ALWAYS_DIFFER, *(target.promotion.may_differ if target.promotion else ()))
-    found = [dotted(change.path) for change in changes(below, target)]
+    paths = (dotted(change.path) for change in changes(below, target))
+    found = [path for path in paths if not any(fnmatchcase(path, pattern) for pattern in allowed)]
     for path in found[:MOST_SHOWN]:
-        if not any(fnmatchcase(path, pattern) for pattern in allowed):
-            yield f"`{path}` differs from the environment below — make it equal, or name it in `promotion.may_differ`"
+        yield f"`{path}` differs from the environment below — make it equal, or name it in `promotion.may_differ`"
+    if len(found) > MOST_SHOWN:
+        yield f"{len(found) - MOST_SHOWN} more fields differ from the environment below"
 
 
 def approved(entries: tuple[Entry, ...], target: str, release: str, *, needed: int, promoter: str) -> str:

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import subprocess
 import tempfile
+from datetime import datetime
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from platform_iac.promotion.evidence import Entry
 
 NAMESPACE: Final = "platform-iac-evidence"
-TIMEOUT_SECONDS = 30
+LINE: Final = f'NAME namespaces="{NAMESPACE}" ssh-ed25519 AAAA…'
+"""A line of allowed signers, for messages."""
+TIMEOUT_SECONDS = 60
+"""A security key waits for a touch."""
 
 
 class SignatureError(RuntimeError):
@@ -31,35 +38,51 @@ def sign(content: bytes, key: Path, namespace: str = NAMESPACE) -> str:
     return done.stdout.decode()
 
 
-def principal(key: Path, allowed: Path) -> str:
-    """Return who signs with `key`, as the file of allowed signers says.
+def principal(key: Path, allowed: str) -> str:
+    """Return who signs with `key`, as the lines of allowed signers say.
 
     Raises:
         SignatureError: nobody.
     """
     with tempfile.TemporaryDirectory(prefix="platform-iac-signature-") as folder:
-        signature = Path(folder) / "signature"
-        signature.write_text(sign(b"who am I", key), encoding="utf-8")
-        done = _ssh_keygen(["-Y", "find-principals", "-f", str(allowed), "-s", str(signature)], b"")
+        signers, signed = _files(Path(folder), allowed, sign(b"who am I", key))
+        done = _ssh_keygen(["-Y", "find-principals", "-f", str(signers), "-s", str(signed)], b"")
     if done.returncode != 0 or not done.stdout.strip():
-        raise SignatureError(f"{allowed} names nobody with the key {key} — add a line: `NAME {NAMESPACE_HINT}`")
+        raise SignatureError(f"allowed_signers names nobody with the key {key} — have a line merged: `{LINE}`")
     return done.stdout.decode().split()[0]
 
 
-NAMESPACE_HINT: Final = f'namespaces="{NAMESPACE}" ssh-ed25519 AAAA…'
+def why_not(entry: Entry, allowed: str) -> str:
+    """Return why an entry is not signed by who it says; empty where it is.
 
-
-def why_not(content: bytes, signature: str, who: str, allowed: Path) -> str:
-    """Return why `signature` is not that of `who` over `content`; empty where it is."""
+    The key must have been good when the entry was made, so that one that is retired since (`valid-before`) does not
+    take its lines with it.
+    """
+    try:
+        moment = datetime.fromisoformat(entry.time).astimezone().strftime("%Y%m%d%H%M%S")
+    except (TypeError, ValueError):
+        return f"{str(entry.time)[:40]!r} is no time"
     with tempfile.TemporaryDirectory(prefix="platform-iac-signature-") as folder:
-        file = Path(folder) / "signature"
-        file.write_text(signature, encoding="utf-8")
-        argv = ["-Y", "verify", "-n", NAMESPACE, "-f", str(allowed), "-I", who, "-s", str(file)]
-        done = _ssh_keygen(argv, content)
+        signers, signed = _files(Path(folder), allowed, entry.signature)
+        argv = ["-Y", "verify", "-n", NAMESPACE, "-O", f"verify-time={moment}"]
+        done = _ssh_keygen([*argv, "-f", str(signers), "-I", entry.who, "-s", str(signed)], entry.signed_bytes())
     return "" if done.returncode == 0 else (done.stderr or done.stdout).decode(errors="replace").strip()[:300]
 
 
+def _files(folder: Path, allowed: str, signature: str) -> tuple[Path, Path]:
+    signers, signed = folder / "allowed_signers", folder / "signature"
+    signers.write_text(allowed, encoding="utf-8")
+    signed.write_text(signature, encoding="utf-8")
+    return signers, signed
+
+
 def _ssh_keygen(argv: list[str], content: bytes) -> subprocess.CompletedProcess[bytes]:
-    return subprocess.run(
-        ["ssh-keygen", *argv], input=content, capture_output=True, timeout=TIMEOUT_SECONDS, check=False
-    )
+    try:
+        return subprocess.run(
+            ["ssh-keygen", *argv], input=content, capture_output=True, timeout=TIMEOUT_SECONDS, check=False
+        )
+    except subprocess.TimeoutExpired as error:
+        raise SignatureError(
+            f"ssh-keygen did not end within {TIMEOUT_SECONDS} s — a key that asks for a passphrase or a touch: "
+            "take it into the agent first (`ssh-add`)"
+        ) from error

@@ -168,7 +168,13 @@ class GitHub(Runner):
 
         python = re.sub(r"!(?!=)", " not ", expression.replace("&&", " and ").replace("||", " or "))
         python = re.sub(r"(?<!')\b[a-z]+(?:\.[A-Za-z_]+)+", lambda match: f"look({match[0]!r})", python)
-        names = {"look": look, "always": lambda: True, "cancelled": lambda: False, "fromJSON": json.loads}
+        names = {
+            "look": look,
+            "always": lambda: True,
+            "cancelled": lambda: False,
+            "fromJSON": json.loads,
+            "format": str.format,
+        }
         return eval(python.strip(), {"__builtins__": {}}, names)
 
     def text(self, value: Any) -> str:

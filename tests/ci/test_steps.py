@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -148,10 +150,19 @@ def github(remote: Path, comments: ForgeDouble | None = None, *, fork: bool = Fa
     home = remote.parent
     (home / "artifacts").mkdir(exist_ok=True)
     head = "mallory/platform" if fork else "acme/platform"
-    event = {"number": 5, "pull_request": {"number": 5, "head": {"repo": {"full_name": head}}, "base": {"sha": "main"}}}
+    event: dict[str, Any] = {"repository": {"default_branch": "main"}}
+    event |= {
+        "number": 5,
+        "pull_request": {"number": 5, "head": {"repo": {"full_name": head}}, "base": {"sha": "main"}},
+    }
     secrets = {} if fork else {"PULUMI_CONFIG_PASSPHRASE": PASSPHRASE, "PROMOTION_KEY": KEY}
     context = {
-        "github": {"repository": "acme/platform", "token": "read-only" if fork else "of-the-run", "event": event},
+        "github": {
+            "repository": "acme/platform",
+            "token": "read-only" if fork else "of-the-run",
+            "event": event,
+            "ref": "refs/heads/main",
+        },
         "vars": variables,
         "secrets": secrets,
         "api": comments.address if comments else "",
@@ -318,17 +329,22 @@ def test_a_merge_goes_through_the_gates_and_its_failure_is_in_the_evidence(
     ran = runner.run("merge", "promote", branch="main")
     assert ran.result == "failure"
     assert "every gate is open" in ran.output
-    (entry,) = log_in(remote)
+    begun, entry = log_in(remote)
+    assert (begun["action"], begun["release"]) == ("begin", entry["release"])
     assert (entry["stack"], entry["who"], entry["passed"]) == ("falcon", "ci@example.net", False)
-    assert git(remote, "log", "-1", "--format=%an: %s", "main") == "platform-iac: Evidence: line 1 of the log [skip ci]"
+    assert git(remote, "log", "-1", "--format=%an: %s", "main") == "platform-iac: Evidence: line 2 of the log [skip ci]"
+    assert (runner.artifacts / "evidence" / "log.jsonl").read_text().count("\n") == 2
+    shutil.rmtree(runner.artifacts / "evidence")
     assert not (remote.parent / "promotion-key").exists(), "the key is gone after the job"
     assert PASSPHRASE not in ran.output
     runner.context["inputs"] = {"to": "eagle"}
     refused = runner.run("merge", "promote", branch="main")
     assert refused.result == "failure"
     assert "nothing was touched" in refused.output
-    assert "failed in `falcon` (line 1 of the log)" in refused.output
+    assert "failed in `falcon` (line 2 of the log)" in refused.output
     assert "nothing new in evidence/log.jsonl" in refused.output
+    runner.context["github"]["ref"] = "refs/heads/work"
+    assert runner.run("merge", "promote", branch="main").result == "skipped", "only what is merged is promoted"
 
 
 @pytest.mark.usefixtures("pulumi_double")
@@ -342,25 +358,91 @@ def test_gitlab_promotes_with_the_same_words(remote: Path, origin: Path) -> None
     ran = gitlab(remote, **asked, **secrets).run("promote", branch="main")
     assert ran.result == "failure"
     assert "every gate is open" in ran.output
-    assert [entry["passed"] for entry in log_in(remote)] == [False]
+    assert [(entry["action"], entry["passed"]) for entry in log_in(remote)] == [("begin", False), ("promote", False)]
     other = gitlab(remote, **asked | {"CI_COMMIT_BRANCH": "work"}, **secrets)
     assert other.run("promote", branch="main").result == "skipped"
 
 
-def test_evidence_goes_on_top_of_what_others_pushed(remote: Path) -> None:
-    folder, other = remote.parent / "mine", remote.parent / "theirs"
-    for name in (folder, other):
-        git(remote.parent, "clone", "-q", str(remote), name.name)
+@pytest.fixture
+def people(remote: Path, origin: Path) -> tuple[Path, Path]:
+    """Two clones of the same commit; the key of `origin` may sign in both."""
+    found = remote.parent / "mine", remote.parent / "theirs"
+    for folder in found:
+        git(remote.parent, "clone", "-q", str(remote), folder.name)
+        (folder / ".venv").symlink_to(sys.prefix)
+        (folder / ".git" / "info" / "exclude").write_text("/.venv\n")
         for key, value in (("user.name", "alice"), ("user.email", "alice@example.net")):
-            git(name, "config", key, value)
-    (other / "note").write_text("by somebody else\n")
-    git(other, "add", "note")
-    git(other, "commit", "-q", "-m", "meanwhile")
-    git(other, "push", "-q")
-    (folder / "evidence" / "log.jsonl").write_text('{"line": 1}\n')
-    subprocess.run([folder / "tools" / "evidence"], check=True, timeout=60)
-    assert log_in(remote) == [{"line": 1}]
+            git(folder, "config", key, value)
+    assert (origin / "key").is_file()
+    return found
+
+
+def approve(folder: Path, key: Path) -> None:
+    said(folder, sys.executable, "-m", "platform_iac.cli", "approve", "--to", "falcon", "--key", str(key))
+
+
+def said(folder: Path, *argv: str, expect: int = 0) -> str:
+    """What a command in a clone says."""
+    env = os.environ | {"PYTHONPATH": str(folder)}
+    done = subprocess.run(argv, cwd=folder, env=env, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == expect, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def test_evidence_goes_on_top_of_what_others_pushed(remote: Path, origin: Path, people: tuple[Path, Path]) -> None:
+    mine, theirs = people
+    (theirs / "note").write_text("by somebody else\n")
+    git(theirs, "add", "note")
+    git(theirs, "commit", "-q", "-m", "meanwhile")
+    git(theirs, "push", "-q")
+    approve(mine, origin / "key")
+    assert "is in main" in said(mine, "tools/evidence")
+    assert len(log_in(remote)) == 1
     assert git(remote, "show", "main:note") == "by somebody else"
+    assert git(mine, "rev-parse", "HEAD") == git(remote, "rev-parse", "main")
+    assert git(mine, "status", "--porcelain") == ""
+    assert "nothing new" in said(mine, "tools/evidence")
+
+
+def test_a_log_that_grew_elsewhere_loses_no_line(remote: Path, origin: Path, people: tuple[Path, Path]) -> None:
+    for folder in people:
+        approve(folder, origin / "key")
+    mine, theirs = people
+    said(theirs, "tools/evidence")
+    assert "tools/evidence main KEY" in said(mine, "tools/evidence", expect=1)
+    assert "1 lines of evidence/log.jsonl follow" in said(mine, "tools/evidence", "main", str(origin / "key"))
+    assert [entry["sequence"] for entry in log_in(remote)] == [1, 2]
+    assert "2 lines, every signature" in said(mine, sys.executable, "-m", "platform_iac.cli", "evidence")
+
+
+def test_an_older_checkout_does_not_forget_what_is_merged(
+    remote: Path, origin: Path, people: tuple[Path, Path]
+) -> None:
+    mine, theirs = people
+    approve(theirs, origin / "key")
+    said(theirs, "tools/evidence")
+    git(mine, "fetch", "-q")
+    told = said(mine, sys.executable, "-m", "platform_iac.cli", "evidence", expect=2)
+    assert "the log does not begin with that of origin/" in told
+    assert "1 lines, as in origin/main" in said(mine, "tools/evidence", "--take")
+    assert "1 lines, every signature" in said(mine, sys.executable, "-m", "platform_iac.cli", "evidence")
+    assert len(log_in(remote)) == 1
+
+
+def test_nobody_lets_themselves_sign(origin: Path, people: tuple[Path, Path]) -> None:
+    mine, _ = people
+    own = mine.parent / "own"
+    said(mine, "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "own", "-f", str(own))
+    signers = mine / "evidence" / "allowed_signers"
+    signers.write_text(
+        signers.read_text()
+        + f'me2@example.net namespaces="{signature.NAMESPACE}" '
+        + own.with_suffix(".pub").read_text()
+    )
+    git(mine, "commit", "-q", "-a", "-m", "let me in")
+    argv = (sys.executable, "-m", "platform_iac.cli", "approve", "--to", "falcon", "--key")
+    assert "names nobody with the key" in said(mine, *argv, str(own), expect=2)
+    said(mine, *argv, str(origin / "key"))
 
 
 def test_a_nightly_run_fails_where_a_host_differs_and_says_where(

@@ -21,7 +21,7 @@ DOUBLE = """#!/bin/sh
 for word; do test "$last" = --stack && stack=$word; last=$word; done
 state="$PULUMI_DOUBLE/$stack.json"
 case "$1 $2" in
-"stack export") cat "$state" ;;
+"stack export") cat "$state" 2>/dev/null || echo '{"deployment": {}}' ;;
 "refresh --yes") test -e "$state" || { echo "error: no state" >&2; exit 255; } ;;
 esac
 """
@@ -36,12 +36,14 @@ def double(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     write(tmp_path, "roce", {"ctl01": {"file /etc/a.conf": DIFF, "unit a.service": "stopped"}})
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     monkeypatch.setenv("PULUMI_DOUBLE", str(tmp_path))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("PULUMI_BACKEND_URL", f"file://{tmp_path / 'backend'}")
     return tmp_path
 
 
-def write(folder: Path, stack: str, drift: dict[str, dict[str, str]]) -> None:
-    resource = {"urn": f"urn:pulumi:{stack}::p::t::role", "type": "t", "outputs": {"drift": drift}}
+def write(folder: Path, stack: str, drift: dict[str, dict[str, str]], **outputs: object) -> None:
+    urn = f"urn:pulumi:{stack}::platform-iac::t::role"
+    resource = {"urn": urn, "type": "t", "outputs": {"drift": drift, **outputs}}
     (folder / f"{stack}.json").write_text(json.dumps({"version": 3, "deployment": {"resources": [resource]}}))
 
 
@@ -56,6 +58,27 @@ def test_one_stack_ends_with_0_1_or_an_error(double: Path, capsys: pytest.Captur
     assert cli.run(["drift", "roce"]) == 0
     with pytest.raises(EngineError, match="pulumi refresh of falcon did not finish: error: no state"):
         cli.run(["drift", "falcon"])
+
+
+def test_a_host_whose_last_up_failed_is_no_clean_one(double: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(double, "roce", {}, failed={"gpu02": "unreachable: no route to host"}, leftovers={"gpu03": {}})
+    assert cli.run(["drift", "roce"]) == 1
+    assert capsys.readouterr().out == (
+        "2 differ\n  gpu02  role role  was not applied: unreachable: no route to host\n"
+        "  gpu03  role role  has left something there\n"
+    )
+
+
+def test_an_older_state_is_refused_before_a_refresh_gives_it_a_new_date(double: Path) -> None:
+    file = double / "roce.json"
+    state = json.loads(file.read_text())
+    for time in ("2026-11-26T03:00:00Z", "2026-11-19T03:00:00Z"):
+        state["deployment"]["manifest"] = {"time": time}
+        file.write_text(json.dumps(state))
+        if "-26T" in time:
+            assert cli.run(["drift", "roce"]) == 1
+    with pytest.raises(EngineError, match="older than copy 000001"):
+        cli.run(["drift", "roce"])
 
 
 def test_of_several_stacks_each_is_asked_and_told(double: Path, capsys: pytest.CaptureFixture[str]) -> None:

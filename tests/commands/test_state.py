@@ -205,7 +205,8 @@ def test_copies_are_listed_and_a_broken_one_stops_no_up(
         (written(NOW - timedelta(minutes=2)), "older than copy 000002"),  # the very bytes of the first copy
         (written(NOW + timedelta(hours=1), "p2", NOW - timedelta(days=1)), r"that of another platform \(p2\)"),
         (written(NOW + timedelta(hours=1), "p2", NOW + timedelta(minutes=30)), ""),  # destroyed and made anew
-        ({"deployment": {}}, ""),
+        ({"deployment": {}}, "was it lost"),
+        ({"deployment": {"manifest": {"time": "2026-11-26T02:40:00Z"}}}, ""),  # destroyed
     ],
 )
 def test_what_may_come_after_the_newest_copy(

@@ -43,11 +43,10 @@ def append(text: str, what: Entry, folder: Path, signer: str = "alice") -> str:
     return text + evidence.line(replace(placed, signature=signature.sign(placed.signed_bytes(), folder / signer)))
 
 
-def read(text: str, folder: Path, committed: str = "") -> tuple[Entry, ...]:
-    def verify(content: bytes, signed: str, who: str) -> str:
-        return signature.why_not(content, signed, who, folder / "allowed")
-
-    return evidence.read(text, verify, committed=committed)
+def read(text: str, folder: Path, committed: str = "", signers: str = "") -> tuple[Entry, ...]:
+    allowed = signers or (folder / "allowed").read_text()
+    known = {"the one that is committed": committed}
+    return evidence.read(text, lambda entry: signature.why_not(entry, allowed), known=known)
 
 
 @pytest.fixture(scope="module")
@@ -105,8 +104,17 @@ def test_a_stranger_cannot_sign_under_another_name(folder: Path, log: str) -> No
     with pytest.raises(EvidenceError, match="line 4 of the log is not signed by bob"):
         read(append(log, entry(who="bob@example.net"), folder, "mallory"), folder)
     with pytest.raises(signature.SignatureError, match="names nobody with the key"):
-        signature.principal(folder / "mallory", folder / "allowed")
-    assert signature.principal(folder / "bob", folder / "allowed") == "bob@example.net"
+        signature.principal(folder / "mallory", (folder / "allowed").read_text())
+    assert signature.principal(folder / "bob", (folder / "allowed").read_text()) == "bob@example.net"
+
+
+def test_a_key_that_is_retired_keeps_what_it_signed_and_signs_no_more(folder: Path, log: str) -> None:
+    text = (folder / "allowed").read_text()
+    until = text.replace("namespaces=", 'valid-before="20260102120000Z",namespaces=')
+    assert len(read(log, folder, signers=until)) == 3
+    later = append(log, entry(time="2026-01-02T13:00:00+00:00"), folder)
+    with pytest.raises(EvidenceError, match="line 4 of the log is not signed by alice"):
+        read(later, folder, signers=until)
 
 
 def test_a_key_that_is_none_is_told(tmp_path: Path) -> None:

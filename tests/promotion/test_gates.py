@@ -43,6 +43,8 @@ def test_a_release_must_have_passed_one_environment_below() -> None:
     assert "`staging` has release r0" in gates.tried_below(rolled, "staging", "r1")
     assert gates.tried_below((entry("staging", "r1"), entry("production", "r0")), "staging", "r1") == ""
     assert gates.tried_below((entry("staging", "r1", action="approve"),), "staging", "r1") != ""
+    killed = (entry("staging", "r1"), entry("staging", "r1", action="begin", passed=False))
+    assert "nothing tells how it ended" in gates.tried_below(killed, "staging", "r1")
 
 
 def test_environments_differ_only_where_they_may() -> None:
@@ -60,6 +62,16 @@ def test_the_environments_that_we_ship_differ_where_they_may(below: str, stack: 
     assert target.promotion is not None
     assert target.promotion.after == below
     assert list(gates.differs_where_it_may(load(below), target)) == []
+
+
+def test_no_difference_is_too_far_down_to_be_judged() -> None:
+    """The pair that we ship differs in more fields than are shown, its teams last."""
+    below, target = load("falcon-staging"), load("falcon")
+    assert target.promotion is not None
+    names = [each for each in target.promotion.may_differ if not each.startswith("teams")]
+    strict = target.model_copy(update={"promotion": target.promotion.model_copy(update={"may_differ": tuple(names)})})
+    assert any("`teams." in line for line in gates.differs_where_it_may(below, strict))
+    assert len(list(gates.differs_where_it_may(below, strict))) == 2
 
 
 def test_approvals_are_of_this_release_and_of_other_people() -> None:

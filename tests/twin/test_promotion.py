@@ -73,14 +73,17 @@ def test_a_good_release_goes_through_all_three_and_nothing_else_does(scene: Watc
     assert f"nothing was promoted to `{scene.stack('staging')}` yet" in first.text
     assert "0 of 1 approvals" in first.text
     assert [(entry["action"], entry["stack"], entry["passed"]) for entry in scene.entries] == [
+        ("begin", scene.stack("dev"), False),
         ("promote", scene.stack("dev"), True),
+        ("begin", scene.stack("staging"), False),
         ("promote", scene.stack("staging"), True),
         ("approve", scene.stack("production"), True),
+        ("begin", scene.stack("production"), False),
         ("promote", scene.stack("production"), True),
     ]
     assert len({entry["release"] for entry in scene.entries}) == 1
     table = scene.last("evidence")
-    assert "4 lines, every signature and hash verified" in table
+    assert "7 lines, every signature and hash verified" in table
     assert "3 checks passed" in table
 
 
@@ -156,11 +159,16 @@ def test_a_rollback_brings_the_former_release_back_with_its_own_code(scene: Watc
     scene.commit("evidence of the rollback")
 
 
-def test_drift_below_stops_a_promotion_and_the_verb_names_it(scene: Watched) -> None:
+def test_drift_and_an_up_below_stop_a_promotion_and_the_verb_names_it(scene: Watched) -> None:
     path = scene.top / CHRONY
     path.write_text(path.read_text().replace("no such directive\n", ""))
     scene.commit("a mended release")
     scene.promote("dev")
+    path.write_text(path.read_text() + "# another release\n")
+    scene.commit("another release")
+    scene.run("platform-iac", "up", scene.stack("dev"))
+    scene.quietly("git", "revert", "--no-edit", "HEAD")
+    assert "somebody applied it past the log" in scene.promote("staging", expect=1).text
     scene.ssh("dev", "echo '# by hand' >> /etc/chrony/chrony.conf")
     refused = scene.promote("staging", expect=1).text
     assert f"`{scene.stack('dev')}` drifted: mirror01: file /etc/chrony/chrony.conf: content differs" in refused
