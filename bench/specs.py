@@ -56,5 +56,5 @@ def lab(name: str, nodes: int, network: str) -> str:
     site |= {"network": f"{network}.0/24", "forwards": {}}
     for pool in spec["pools"].values():
         pool["addresses"] = pool["addresses"].replace(old, network)
-    spec["pools"]["gpu"]["hosts"] = f"gpu[01-{nodes:02}]"
+    spec["pools"]["gpu"] |= {"hosts": f"gpu[01-{nodes:02}]", "addresses": f"{network}.101"}
     return json.dumps({**spec, "name": name})
