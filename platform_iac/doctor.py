@@ -234,7 +234,9 @@ def _to_build(top: Path) -> str:
 
 def _go() -> tuple[int, int]:
     """The version of the Go on PATH, without the newer toolchain that it may fetch; (0, 0) without one."""
-    version = re.match(r"go(\d+)\.(\d+)", _said("go", "env", "GOVERSION", GOTOOLCHAIN="local"))
+    # Without a folder for its settings, go leaves no counters there: nothing is to be changed here.
+    said = _said("go", "env", "GOVERSION", GOTOOLCHAIN="local", XDG_CONFIG_HOME=os.devnull)
+    version = re.match(r"go(\d+)\.(\d+)", said)
     return (int(version[1]), int(version[2])) if version else (0, 0)
 
 
