@@ -1,4 +1,7 @@
-"""What pyproject.toml cannot say: a wheel carries the roles, in the package, since a plan renders their templates."""
+"""What pyproject.toml cannot say: a wheel carries, in the package, what a plan reads beside it.
+
+These are the roles, whose templates it renders, and the examples, which MLflow's hosts get.
+"""
 
 import shutil
 from pathlib import Path
@@ -6,17 +9,20 @@ from pathlib import Path
 from setuptools import setup
 from setuptools.command.build_py import build_py
 
+BESIDE = ("examples", "roles")
 
-class WithRoles(build_py):
-    """Builds the package, and lays the roles into it."""
+
+class WithWhatPlansRead(build_py):
+    """Builds the package, and lays these folders into it."""
 
     def run(self) -> None:
         """Copy them; an editable install finds those of the checkout."""
         super().run()
         if not self.editable_mode:
-            target = Path(self.build_lib) / "platform_iac" / "roles"
-            shutil.rmtree(target, ignore_errors=True)
-            shutil.copytree("roles", target, ignore=shutil.ignore_patterns("__pycache__"))
+            for name in BESIDE:
+                target = Path(self.build_lib) / "platform_iac" / name
+                shutil.rmtree(target, ignore_errors=True)
+                shutil.copytree(name, target, ignore=shutil.ignore_patterns("__pycache__"))
 
 
-setup(cmdclass={"build_py": WithRoles})
+setup(cmdclass={"build_py": WithWhatPlansRead})

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,9 @@ import pytest
 
 from platform_iac import doctor
 from platform_iac.lab import guest
+from tests.tools.test_env import own
 
+TOP = Path(__file__).resolve().parents[1]
 FIT = doctor.Machine(
     system="Linux",
     architecture="x86_64",
@@ -50,6 +53,9 @@ def test_a_fit_machine_has_no_findings() -> None:
         ({"cgroup_version": 0}, "no cgroup hierarchy", "mount"),
         ({"cgroup_writable": False}, "read-only", "container"),
         ({"inotify_instances": 16}, "max_user_instances is 16", "sysctl"),
+        ({"memory_gib": 11.4}, "11.4 GiB of memory", "12 GiB or more"),
+        ({"to_build": "3.255.0"}, "no Go 1.21 or newer", "Pulumi 3.255.0"),
+        ({"to_build": "3.255.0", "go": (1, 19)}, "no Go 1.21 or newer", "install Go"),
         ({"missing": {"systemd-nspawn": "systemd-container"}}, "systemd-nspawn", "apt-get install systemd-container"),
     ],
 )
@@ -112,6 +118,46 @@ def test_the_doctor_needs_nothing_but_the_standard_library() -> None:
     names = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
     names |= {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
     assert {name.partition(".")[0] for name in names} <= sys.stdlib_module_names
+
+
+def test_what_is_built_is_what_the_set_up_would_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setenv("PATH", own(tmp_path / "old", "v3.254.9"))
+    assert doctor._to_build(TOP) == "3.255.0"
+    monkeypatch.setenv("PATH", own(tmp_path / "new", "v3.255.0"))
+    assert doctor._to_build(TOP) == ""
+    assert doctor._to_build(tmp_path) == ""
+
+
+def test_what_was_built_is_not_built_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    script = f"top={TOP}; . tools/tools.sh; mkdir -p $(built_tools); install /bin/true $(built_tools)/pulumi"
+    subprocess.run(["bash", "-c", script], cwd=TOP, check=True, timeout=30)
+    assert doctor._to_build(TOP) == ""
+
+
+@pytest.mark.parametrize(
+    ("said", "version"), [("go1.19.8", (1, 19)), ("go1.25.11", (1, 25)), ("go1.22rc1", (1, 22)), ("devel", (0, 0))]
+)
+def test_the_version_of_go_is_read(
+    said: str, version: tuple[int, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go = tmp_path / "go"
+    go.write_text(f"#!/bin/sh\necho {said}\n")
+    go.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert doctor._go() == version
+    go.unlink()
+    assert doctor._go() == (0, 0)
+
+
+def test_the_doctor_runs_by_itself_from_any_folder(tmp_path: Path) -> None:
+    argv = [sys.executable, "-I", str(TOP / "platform_iac/doctor.py")]
+    done = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    assert done.stdout.splitlines()[-1].startswith(("fit: ", "Nothing was changed."))
+    assert done.stderr == ""
 
 
 def test_what_only_guests_need_is_a_warning() -> None:

@@ -21,7 +21,7 @@ NAMED = re.compile(r"roles/(?P<role>[a-z0-9_]+)/|platform_iac/kinds/[a-z]+/(?P<k
 OF_ALL = ("plugins",)
 NONE = re.compile(
     r".*\.md|docs/|policies/|bench/|\.github/|\.gitlab-ci\.yml|\.gitignore|LICENSE|evidence/|platform_iac/review/"
-    r"|stacks/(?!(lab|fabric)\.yaml)|tools/(audit|check|comment|evidence|lock|release\.py)$|tests/(?!twin_support/|twin/)"
+    r"|stacks/(?!lab\.yaml)|tools/(audit|check|comment|evidence|lock|release\.py)$|tests/(?!twin_support/|twin/)"
 )
 
 

@@ -108,6 +108,10 @@ def test_the_wheel_reads_a_spec_where_there_is_no_checkout(made: Path, tmp_path:
     assert run(*argv, "validate", str(spec), cwd=tmp_path, **env).startswith("tiny: 4 hosts, ")
     assert "leaves" in run(*argv, "fabric", str(spec), cwd=tmp_path, **env)
     assert "chrony.conf" in run(*argv, "plan", str(spec), "--json", cwd=tmp_path, **env)
+    shutil.copy(TOP / "stacks" / "lab.yaml", tmp_path)
+    lab = run(*argv, "plan", "lab.yaml", "--json", cwd=tmp_path, **env)
+    assert lab == run(*argv, "plan", str(TOP / "stacks" / "lab.yaml"), "--json", cwd=TOP, PYTHONPATH=str(TOP))
+    assert "/opt/platform/examples/digits/train.sbatch" in lab
 
 
 def test_a_tag_of_another_version_is_refused(checkout: Path) -> None:

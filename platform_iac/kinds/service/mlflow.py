@@ -49,7 +49,10 @@ PACKAGES: Final = (
 """All that begins with `postgresql-`: their own apt configuration keeps `autoremove` from taking them away again."""
 
 PEOPLE: Final = ("login", "compute")
-EXAMPLES: Final = Path(__file__).resolve().parents[3] / "examples"
+_PACKAGE: Final = Path(__file__).resolve().parents[2]
+EXAMPLES: Final = next(path for path in (_PACKAGE / "examples", _PACKAGE.parent / "examples") if path.is_dir())
+"""Beside the package in a checkout, in it where a wheel was installed."""
+
 EXAMPLE_FILES: Final = ("infer.py", "infer.sbatch", "retrain.py", "retrain.sbatch", "train.py", "train.sbatch")
 LOGINS: Final = "/etc/platform-iac/mlflow"
 UNIT: Final = "/etc/systemd/system/mlflow.service"
