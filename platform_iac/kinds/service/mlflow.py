@@ -50,7 +50,7 @@ PACKAGES: Final = (
 
 PEOPLE: Final = ("login", "compute")
 _PACKAGE: Final = Path(__file__).resolve().parents[2]
-EXAMPLES: Final = next(path for path in (_PACKAGE / "examples", _PACKAGE.parent / "examples") if path.is_dir())
+EXAMPLES: Final = (_PACKAGE if (_PACKAGE / "examples").is_dir() else _PACKAGE.parent) / "examples"
 """Beside the package in a checkout, in it where a wheel was installed."""
 
 EXAMPLE_FILES: Final = ("infer.py", "infer.sbatch", "retrain.py", "retrain.sbatch", "train.py", "train.sbatch")
