@@ -108,7 +108,7 @@ def test_a_unit_is_its_file_and_its_drop_ins_by_their_names() -> None:
         f"{etc}/a-b.service.d/2.conf": "[Service]\nExecStart=\nExecStart=second",
         f"{usr}/a-b.service.d/2.conf": "[Service]\nUser=hidden by the file in /etc",
         f"{usr}/a-.service.d/3.conf": "[Service]\nExecStart=third",
-        f"{usr}/service.d/1.conf": "[Service]\nUser=b\nEnvironment=\"A=1\" \"B=2\"",
+        f"{usr}/service.d/1.conf": '[Service]\nUser=b\nEnvironment="A=1" "B=2"',
         f"{etc}/a-b.service.d/4.conf.bak": "[Service]\nUser=c",
         f"{etc}/w@.service": "[Service]\nUser=w",
         f"{etc}/w@1.service.d/x.conf": "[Service]\nGroup=w",
