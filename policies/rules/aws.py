@@ -170,13 +170,12 @@ def _statements(policy: View) -> list[dict[str, Any]]:
             found = json.loads(found)
         except ValueError:
             raise UnjudgedError(f"{policy.path} is no JSON") from None
-    statements = found.get("Statement", []) if isinstance(found, dict) else []
-    found = [each for each in (statements if isinstance(statements, list) else [statements]) if isinstance(each, dict)]
-    for statement in found:
+    statements = [each for each in View(found, policy.path).items("Statement") if isinstance(each.known(), dict)]
+    for statement in statements:
         for part in ("Effect", "Principal", "NotPrincipal", "Condition"):
-            for below in View(statement.get(part), f"{policy.path}.Statement.{part}").walk():
+            for below in statement.at(part).walk():
                 below.known()
-    return found
+    return [statement.value for statement in statements]
 
 
 def _everyone(statement: dict[str, Any]) -> bool:
