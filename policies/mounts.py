@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 from policies.parse import lines
+from policies.parse.units import units
+from policies.values import UnjudgedError
 
 if TYPE_CHECKING:
+    from policies.parse.units import Unit
     from policies.target import Target
 
 TYPES: Final = ("nfs", "nfs4", "ceph", "fuse.ceph", "lustre")
@@ -27,36 +31,45 @@ class Mount:
 
 
 def network_mounts(target: Target) -> Iterator[Mount]:
-    """Yield every mount of a file system that other hosts see too."""
+    """Yield every mount of a file system that other hosts see too, units with their drop-ins."""
     for hosts, files in target.groups:
-        for path, file in files.items():
-            if path.endswith(".mount"):
-                found = {each.name: each.value for each in lines.sections(file.content) if each.section == "mount"}
-                where, kind, options = found.get("where", path), found.get("type", ""), found.get("options", "")
-                yield from _network(hosts, where, kind, options)
-            elif path == "/etc/fstab":
-                for line in file.content.splitlines():
-                    words = line.split()
-                    if len(words) > 3 and not words[0].startswith("#"):
-                        yield from _network(hosts, words[1], words[2], words[3])
-            elif path.startswith("/etc/systemd/system/") and path.endswith(".service"):
-                yield from _of_service(hosts, file.content)
+        texts = {path: file.content for path, file in files.items()}
+        for line in texts.get("/etc/fstab", "").splitlines():
+            words = [*line.split(), ""]
+            if len(words) > 3 and not words[0].startswith("#"):
+                yield from _network(hosts, words[1], words[0], words[2], words[3])
+        for unit in units(texts, "service"):
+            yield from _of_service(hosts, unit)
+        for unit in sorted(units(texts, "mount"), key=lambda unit: not unit.own):
+            yield from _of_unit(hosts, unit)
 
 
-def _network(hosts: str, where: str, kind: str, options: str) -> Iterator[Mount]:
-    if kind.lower() in TYPES:
-        yield Mount(hosts, where.rstrip("/"), kind.lower(), _options(options))
+def _of_unit(hosts: str, unit: Unit) -> Iterator[Mount]:
+    what, kind, options = (unit.last("mount", name) for name in ("what", "type", "options"))
+    if not unit.own and (what or kind or options):
+        raise UnjudgedError(f"a drop-in changes {unit.name}, which this role does not hold")
+    yield from _network(hosts, unit.last("mount", "where") or unit.name, what, kind, options)
 
 
-def _of_service(hosts: str, text: str) -> Iterator[Mount]:
+def _network(hosts: str, where: str, what: str, kind: str, options: str) -> Iterator[Mount]:
+    """Without a type mount(8) takes `host:/path` for NFS. What FUSE mounts has nosuid and nodev (mount.fuse(8))."""
+    kind = kind.lower()
+    if kind in ("", "auto") and ":" in what and not what.startswith("/"):
+        kind = "nfs"
+    if kind in TYPES:
+        usual = "nosuid,nodev," if kind.startswith("fuse.") else ""
+        yield Mount(hosts, where.rstrip("/"), kind, _options(usual + options.strip('"')))
+
+
+def _of_service(hosts: str, unit: Unit) -> Iterator[Mount]:
     """A service whose command mounts CephFS: the mount point is its last word (ceph-fuse(8), mount.ceph(8))."""
-    for setting in lines.sections(text):
-        words = lines.words(setting.value) if setting.name == "execstart" else []
+    for command in unit.all("service", "execstart"):
+        words = lines.words(command)
         program = words[0].lstrip("-+!@:").rpartition("/")[2] if words else ""
-        kernel = program == "mount" and "-t" in words and words[words.index("-t") + 1] == "ceph"
-        if program == "ceph-fuse" or kernel:
-            given = words[words.index("-o") + 1] if "-o" in words[:-1] else ""
-            yield from _network(hosts, words[-1], "ceph", given)
+        given = ",".join(word for before, word in pairwise(words) if before == "-o")
+        kinds = {"ceph-fuse": "fuse.ceph", "mount.ceph": "ceph", "mount": dict(pairwise(words)).get("-t", "")}
+        if program in kinds:
+            yield from _network(hosts, words[-1], "", kinds[program], given)
 
 
 def _options(text: str) -> dict[str, str]:

@@ -71,10 +71,11 @@ def equals(text: str) -> Iterator[tuple[Setting, ...]]:
             yield (Setting("include", bare[7:].strip()),)
 
 
-def sections(text: str) -> Iterator[Setting]:
+def sections(text: str, *, quotes: bool = False) -> Iterator[Setting]:
     """Yield the settings of a file with `[Section]`s: systemd units, INI files, MariaDB's and Ceph's.
 
-    Names in lower case with `-` and spaces as `_`; a name without a value has the empty one.
+    Names in lower case with `-` and spaces as `_`; a name without a value has the empty one. With `quotes` values keep
+    theirs: `"A=b" "C=d"` is two words.
     """
     section = ""
     for line in joined(text):
@@ -85,7 +86,18 @@ def sections(text: str) -> Iterator[Setting]:
             section = stripped[1 : stripped.index("]")].strip().lower()
             continue
         name, _, value = stripped.partition("=")
-        yield Setting(re.sub(r"[-\s]+", "_", name.strip().lower()), _unquoted(value.strip()), section)
+        bare = value.strip() if quotes else _unquoted(value.strip())
+        yield Setting(re.sub(r"[-\s]+", "_", name.strip().lower()), bare, section)
+
+
+def environment(text: str) -> dict[str, str]:
+    """Return the variables of an EnvironmentFile= (systemd.exec(5)); the last of each name counts."""
+    found = {}
+    for line in joined(text):
+        name, given, value = line.strip().partition("=")
+        if given and name[:1] not in ("", "#", ";"):
+            found[name.strip()] = " ".join(words(value))
+    return found
 
 
 def words(command: str) -> list[str]:

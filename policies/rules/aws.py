@@ -6,6 +6,7 @@ Types and properties are pulumi-aws 7's (`aws:<module>/<resource>:<Resource>`), 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from ipaddress import ip_network
 from typing import TYPE_CHECKING, Any
@@ -39,6 +40,22 @@ BLOCK = "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock"
 ACCOUNT_BLOCK = "aws:s3/accountPublicAccessBlock:AccountPublicAccessBlock"
 POLICY = "aws:s3/bucketPolicy:BucketPolicy"
 BLOCKS = ("blockPublicAcls", "blockPublicPolicy", "ignorePublicAcls", "restrictPublicBuckets")
+GRANTS = ("accessControlPolicy", "grants")
+ONE_ACCOUNT = ("id", "displayName", "emailAddress")
+"""Parts of a grant that may be unknown: each names one account, none names everyone."""
+
+HOLDS = re.compile(r"(foranyvalue:)?(stringequals(ignorecase)?|stringlike|arnequals|arnlike|ipaddress)")
+"""Operators of a condition that fail where the key is not there, as `…IfExists` and `…Not…` do not."""
+
+SOMEBODY = frozenset(
+    {
+        *(f"aws:principal{part}" for part in ("arn", "account", "orgid")),
+        *(f"aws:source{part}" for part in ("arn", "account", "owner", "orgid", "vpc", "vpce", "ip")),
+        *("aws:userid", "s3:dataaccesspointarn", "s3:dataaccesspointaccount"),
+    }
+)
+"""Keys that say who asks or from where (Amazon S3, The meaning of "public")."""
+
 TAGGED = (INSTANCE, TEMPLATE, RESERVED, CLUSTER, NODES, VOLUME, EFS, LUSTRE, *DATABASES, *BUCKETS)
 
 
@@ -121,12 +138,13 @@ def _buckets(stack: Stack, context: Context) -> Iterator[str]:
     for target in stack.of_type(*BUCKETS, *ACLS):
         if (acl := target.view.text("acl").lower()).startswith(("public", "authenticated-read")):
             yield f"{target.name}: acl is {acl}"
-        for grant in target.view.walk():
-            if isinstance(grant.value, str) and "/groups/global/" in grant.value.lower():
+        for grant in (below for name in GRANTS for below in target.view.at(name).walk()):
+            known = grant.known() if grant.path.rpartition(".")[2] not in ONE_ACCOUNT else None
+            if isinstance(known, str) and "/groups/global/" in known.lower():
                 yield f"{target.name}: {grant.path} is everyone"
     for target in stack.of_type(POLICY, *BUCKETS):
         for statement in _statements(target.view.at("policy")):
-            if statement.get("Effect", "Allow") == "Allow" and _everyone(statement) and not statement.get("Condition"):
+            if statement.get("Effect", "Allow") == "Allow" and _everyone(statement) and not _restricted(statement):
                 yield f"{target.name}: its policy allows everyone"
     blocks = list(stack.of_type(BLOCK, ACCOUNT_BLOCK))
     for target in blocks:
@@ -152,8 +170,12 @@ def _statements(policy: View) -> list[dict[str, Any]]:
             found = json.loads(found)
         except ValueError:
             raise UnjudgedError(f"{policy.path} is no JSON") from None
-    statements = found.get("Statement", []) if isinstance(found, dict) else []
-    return [each for each in (statements if isinstance(statements, list) else [statements]) if isinstance(each, dict)]
+    statements = [each for each in View(found, policy.path).items("Statement") if isinstance(each.known(), dict)]
+    for statement in statements:
+        for part in ("Effect", "Principal", "NotPrincipal", "Condition"):
+            for below in statement.at(part).walk():
+                below.known()
+    return [statement.value for statement in statements]
 
 
 def _everyone(statement: dict[str, Any]) -> bool:
@@ -162,6 +184,27 @@ def _everyone(statement: dict[str, Any]) -> bool:
     principal = statement.get("Principal")
     named = principal.values() if isinstance(principal, dict) else [principal]
     return any("*" in (each if isinstance(each, list) else [each]) for each in named)
+
+
+def _restricted(statement: dict[str, Any]) -> bool:
+    """Whether a condition leaves only some of everyone: one that must hold, with a value that is theirs alone."""
+    condition = statement.get("Condition")
+    for operator, asked in condition.items() if isinstance(condition, dict) else ():
+        if HOLDS.fullmatch(operator.lower()) and isinstance(asked, dict):
+            for key, value in asked.items():
+                values = value if isinstance(value, list) else [value]
+                if values and key.lower() in SOMEBODY and all(_fixed(key.lower(), str(each)) for each in values):
+                    return True
+    return False
+
+
+def _fixed(key: str, value: str) -> bool:
+    """Whether a value is no network of half the world, and no pattern before an ARN's account has been named."""
+    if key == "aws:sourceip":
+        return not _wide(value, 16)
+    parts = value.split(":")
+    head = ":".join(parts[:5]) if len(parts) > 5 and parts[4] else value
+    return not any(sign in head for sign in "*?$")
 
 
 def _endpoints(target: Target, context: Context) -> Iterator[str]:

@@ -23,9 +23,17 @@ ALIASES = {
 SECRET = re.compile(r"@@secret/[^@\s]+@@")
 PRIVATE_KEY = re.compile(r"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY-----")
 PASSWORD = re.compile(
-    r"(?im)^[ \t]*(?:export[ \t]+)?[\w.-]*(?:password|passwd|secret_?key|access_?key|token|storagepass)[ \t]*[:=][ \t]*"
-    r"(?P<value>[^\s#;]+)"
+    r"(?im)(?:^[ \t]*(?:export[ \t]+)?[\"']?|[{,][ \t]*(?P<quote>[\"']))"
+    r"(?P<name>[\w.-]*(?:password|passwd|secret_?key|access_?key|token|storagepass))"
+    r"(?(quote)(?P=quote)|[\"']?)[ \t]*[:=](?:[ \t]*|\s*(?=[\"']))(?P<value>\"[^\"\n]*\"|'[^'\n]*'|[^\s#;]+)"
 )
+ENVIRONMENT = re.compile(r"(?im)^[ \t]*\w*environment[ \t]*=(.*)$")
+UNSIGNED = re.compile(
+    r"(?:(?<![\w./-])trusted\s*[=:]|allow-?(?:unauthenticated|(?:downgrade-?to-?)?insecure)[\w-]*[\s=:\"])[\s=:\"]*"
+    r"(?!(?:no|false|without|off|disable|0)\b)[^\s=:\"]"
+)
+"""Of apt, which takes many words for yes (its StringToBool): what is none of those for no."""
+
 POWERFUL = frozenset(
     {"root", "sudo", "wheel", "admin", "adm", "disk", "docker", "lxd", "incus", "kmem", "shadow", "libvirt"}
 )
@@ -111,10 +119,16 @@ def _literal(target: Target, context: Context) -> Iterator[str]:
     for hosts, file in target.files("/"):
         if PRIVATE_KEY.search(file.content):
             yield f"{hosts}: {file.path} holds a private key"
-        for found in PASSWORD.finditer(file.content):
+        for found in PASSWORD.finditer(ENVIRONMENT.sub(_variables, file.content)):
             value = found["value"].strip("\"',")
             if value and not SECRET.search(value) and not value.startswith(("$", "/", "{")) and len(value) > 5:
-                yield f"{hosts}: {file.path}: {found[0].split('=')[0].split(':')[0].strip()} is written out"
+                yield f"{hosts}: {file.path}: {found['name']} is written out"
+
+
+def _variables(found: re.Match[str]) -> str:
+    """The words of a unit's Environment=, a line each."""
+    pairs = [word.replace('"', "'").partition("=") for word in lines.words(found[1])]
+    return "\n".join(f'{name}="{value}"' for name, _, value in pairs)
 
 
 def _writable(target: Target, context: Context) -> Iterator[str]:
@@ -131,10 +145,7 @@ def _sources(target: Target, context: Context) -> Iterator[str]:
     for hosts, file in target.files("/etc/apt/"):
         text = "\n".join(line for line in file.content.splitlines() if line.strip()[:1] not in ("#", "/"))
         words = text.lower()
-        if re.search(
-            r"trusted\s*[=:]\s*(yes|true|1|force)|allow-?unauthenticated\S*\s+\"?(true|yes|1)|allow-?insecure\S*\s*[\"=:]?\s*\"?(true|yes|1)",
-            words,
-        ):
+        if UNSIGNED.search(words):
             yield f"{hosts}: {file.path} takes unsigned packages"
         stanzas = [stanza for stanza in re.split(r"\n\s*\n", words) if re.search(r"(?m)^\s*types\s*:", stanza)]
         for stanza in stanzas:

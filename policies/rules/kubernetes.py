@@ -86,6 +86,17 @@ def _host_paths(target: Target, context: Context) -> Iterator[str]:
             path = volume.at("hostPath").known()
             if path is not None:
                 yield f"{pod.path} mounts {volume.text('hostPath', 'path') or 'a path'} of its node"
+    for volume in _persistent_volumes(target):
+        if volume.at("spec", "hostPath").known() is not None:
+            name, path = volume.text("metadata", "name"), volume.text("spec", "hostPath", "path")
+            yield f"{name or 'the volume'} is {path or 'a path'} of a node"
+
+
+def _persistent_volumes(target: Target) -> list[View]:
+    """Every PersistentVolume; it is of no namespace, so none is exempt."""
+    if _of_kind(target, "PersistentVolumeList"):
+        return target.view.items("items")
+    return [target.view] if _of_kind(target, "PersistentVolume") else []
 
 
 def _digests(target: Target, context: Context) -> Iterator[str]:

@@ -3,45 +3,71 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from configparser import ConfigParser
+from configparser import Error as IniError
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from string import Template
 from typing import TYPE_CHECKING
 
 from platform_iac.plan.floors import floors
 from policies.parse import lines, versions
+from policies.parse.units import units
 from policies.rule import Rule
 from policies.rules.hosts import SECRET
+from policies.values import UnjudgedError
 
 if TYPE_CHECKING:
+    from policies.parse.units import Unit
     from policies.rule import Context
     from policies.target import Target
 
-UNITS = "/etc/systemd/system/"
+AUTH = "/etc/mlflow/auth.ini"
 LOGINS = ("basic-auth",)
 """MLflow's own application with logins; another one would have to be looked at first."""
 
-STARTS = re.compile(r"(^|/)mlflow(\s+(server|ui)\b|$)|-m\s+mlflow")
+COMMANDS = ("execstartpre", "execstart", "execstartpost")
+STARTS = re.compile(r"(?<![\w.-])mlflow(\.cli)?(\s.*)?\s(server|ui)\b|\bmlflow\.server\b")
 PUBLIC_ACLS = re.compile(r"public-read|authenticated-read|allusers", re.IGNORECASE)
 
 
-def _servers(target: Target) -> Iterator[tuple[str, dict[str, list[str]], dict[str, str]]]:
-    """Yield (hosts, options, environment) of every unit that starts `mlflow server`; the last of each name counts."""
+@dataclass(frozen=True, slots=True)
+class Server:
+    """One start of `mlflow server`: its hosts and unit, its options, its environment, and its hosts' files."""
+
+    where: str
+    options: Mapping[str, list[str]]
+    environment: Mapping[str, str]
+    files: Mapping[str, str]
+
+
+def _servers(target: Target) -> Iterator[Server]:
+    """Yield every start of a server, each with the environment that its unit and drop-ins give it."""
     for hosts, files in target.groups:
-        started: dict[str, list[str]] | None = None
-        environment: dict[str, str] = {}
-        for path, file in sorted(files.items()):
-            if not path.startswith(UNITS):
-                continue
-            for setting in lines.sections(file.content):
-                if setting.section != "service":
-                    continue
-                if setting.name == "execstart" and re.search(
-                    r"(^|/)mlflow(\s+(server|ui)\b|$)|-m\s+mlflow", setting.value
-                ):
-                    started = lines.options(setting.value)
-                elif setting.name == "environment":
-                    environment |= dict(word.split("=", 1) for word in lines.words(setting.value) if "=" in word)
-        if started is not None:
-            yield hosts, started, environment
+        texts = {path: file.content for path, file in files.items()}
+        for unit in units(texts, "service"):
+            commands = [each for name in COMMANDS for each in unit.all("service", name) if "mlflow" in each.lower()]
+            for command in commands:
+                environment = _environment(unit, texts)
+                started = Template(command).safe_substitute(environment)
+                if STARTS.search(started):
+                    yield Server(f"{hosts}: {unit.name}", lines.options(started), environment, texts)
+
+
+def _environment(unit: Unit, files: Mapping[str, str]) -> dict[str, str]:
+    """Return a unit's variables: what is in its files goes over what is in the unit (systemd.exec(5))."""
+    found: dict[str, str] = {}
+    for given in unit.all("service", "environment"):
+        found |= dict(word.split("=", 1) for word in lines.words(given) if "=" in word)
+    for given in unit.all("service", "environmentfile"):
+        pattern = given.strip('"').removeprefix("-")
+        held = [path for path in sorted(files) if fnmatchcase(path, pattern)]
+        if not held:
+            raise UnjudgedError(f"{unit.name} reads {pattern}, which this role does not hold")
+        for path in held:
+            found |= lines.environment(files[path])
+    return found
 
 
 def _none(target: Target) -> Iterator[str]:
@@ -52,20 +78,34 @@ def _none(target: Target) -> Iterator[str]:
 def _auth(target: Target, context: Context) -> Iterator[str]:
     del context
     yield from _none(target)
-    for hosts, options, _ in _servers(target):
-        app = (options.get("app-name") or [""])[-1]
+    for server in _servers(target):
+        app = (server.options.get("app-name") or [""])[-1]
         if app not in LOGINS:
-            yield f"{hosts}: --app-name {app or 'is not given'}"
-    for hosts, file in target.files("/etc/mlflow/auth.ini"):
-        for setting in lines.sections(file.content):
-            if setting.name == "default_permission" and setting.value.upper() not in ("READ", "NO_PERMISSIONS"):
-                yield f"{hosts}: {file.path}: default_permission = {setting.value}"
+            yield f"{server.where}: --app-name {app or 'is not given'}"
+        named = server.environment.get("MLFLOW_AUTH_CONFIG_PATH", "")
+        if named and named not in server.files:
+            raise UnjudgedError(f"{server.where} reads {named}, which this role does not hold")
+        for path in dict.fromkeys(each for each in (AUTH, named) if each in server.files):
+            permission = _permission(path, server.files[path])
+            if permission.upper() not in ("READ", "NO_PERMISSIONS"):
+                yield f"{server.where}: {path}: default_permission = {permission or 'nothing'}"
+
+
+def _permission(path: str, text: str) -> str:
+    """Return what everyone may who is not told otherwise, as MLflow reads it."""
+    config = ConfigParser()
+    try:
+        config.read_string(text)
+        return config.get("mlflow", "default_permission", fallback="").strip()
+    except IniError as error:
+        raise UnjudgedError(f"{path}: {error}") from None
 
 
 def _allowed(target: Target, context: Context) -> Iterator[str]:
     del context
     yield from _none(target)
-    for hosts, options, environment in _servers(target):
+    for server in _servers(target):
+        where, options, environment = server.where, server.options, server.environment
         for option, variable in (
             ("allowed-hosts", "MLFLOW_SERVER_ALLOWED_HOSTS"),
             ("cors-allowed-origins", "MLFLOW_SERVER_CORS_ALLOWED_ORIGINS"),
@@ -73,13 +113,13 @@ def _allowed(target: Target, context: Context) -> Iterator[str]:
             given = ",".join(options.get(option, [])) or environment.get(variable, "")
             names = [name.strip() for name in given.split(",") if name.strip()]
             if not names and option == "allowed-hosts":
-                yield f"{hosts}: --{option} is not given"
+                yield f"{where}: --{option} is not given"
             if any(re.sub(r"^https?://", "", name).split(":")[0].strip(".") in ("*", "", "0.0.0.0") for name in names):  # noqa: S104
-                yield f"{hosts}: --{option} {given} lets everyone in"
+                yield f"{where}: --{option} {given} lets everyone in"
         if environment.get("MLFLOW_SERVER_DISABLE_SECURITY_MIDDLEWARE", "false").lower() not in ("false", "0", ""):
-            yield f"{hosts}: MLFLOW_SERVER_DISABLE_SECURITY_MIDDLEWARE is set"
+            yield f"{where}: MLFLOW_SERVER_DISABLE_SECURITY_MIDDLEWARE is set"
         if "disable-security-middleware" in options:
-            yield f"{hosts}: --disable-security-middleware is given"
+            yield f"{where}: --disable-security-middleware is given"
 
 
 def _floor(target: Target, context: Context) -> Iterator[str]:
@@ -106,20 +146,21 @@ def _floor(target: Target, context: Context) -> Iterator[str]:
 def _artifacts(target: Target, context: Context) -> Iterator[str]:
     del context
     yield from _none(target)
-    for hosts, options, environment in _servers(target):
+    for server in _servers(target):
+        where, options, environment = server.where, server.options, server.environment
         if "no-serve-artifacts" in options:
-            yield f"{hosts}: --no-serve-artifacts makes every client need the store's own keys"
+            yield f"{where}: --no-serve-artifacts makes every client need the store's own keys"
         if "default-artifact-root" in options and not options["default-artifact-root"][-1].startswith(
             "mlflow-artifacts:"
         ):
-            yield f"{hosts}: --default-artifact-root {options['default-artifact-root'][-1]} goes around the server"
+            yield f"{where}: --default-artifact-root {options['default-artifact-root'][-1]} goes around the server"
         for store in options.get("artifacts-destination", [""]):
             if not store:
-                yield f"{hosts}: --artifacts-destination is not given"
+                yield f"{where}: --artifacts-destination is not given"
             elif re.match(r"(?i)(https?|ftp)://", store) or store.startswith(("/tmp", "/var/tmp", "/srv/mirror")):  # noqa: S108
-                yield f"{hosts}: --artifacts-destination {store} is open to others"
+                yield f"{where}: --artifacts-destination {store} is open to others"
         if PUBLIC_ACLS.search(environment.get("MLFLOW_S3_UPLOAD_EXTRA_ARGS", "")):
-            yield f"{hosts}: MLFLOW_S3_UPLOAD_EXTRA_ARGS makes artifacts public"
+            yield f"{where}: MLFLOW_S3_UPLOAD_EXTRA_ARGS makes artifacts public"
 
 
 def _admin(target: Target, context: Context) -> Iterator[str]:
@@ -139,10 +180,10 @@ def _admin(target: Target, context: Context) -> Iterator[str]:
 
 def _database(target: Target, context: Context) -> Iterator[str]:
     del context
-    for hosts, options, _ in _servers(target):
-        store = (options.get("backend-store-uri") or [""])[-1]
+    for server in _servers(target):
+        store = (server.options.get("backend-store-uri") or [""])[-1]
         if not re.match(r"(?i)(postgresql|mysql)(\+\w+)?://", store):
-            yield f"{hosts}: --backend-store-uri {store.split('@')[-1] or 'is not given'}"
+            yield f"{server.where}: --backend-store-uri {store.split('@')[-1] or 'is not given'}"
 
 
 SERVER = ("mlflow",)

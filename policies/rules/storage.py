@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import ChainMap
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,8 @@ CEPH = ("/etc/ceph/ceph.conf", "/etc/ceph/ceph.conf.d/")
 NO_SQUASH = frozenset({"no_root_squash", "none", "noidsquash"})
 """Words of Ganesha's `Squash` by which root stays root (ganesha-export-config(8))."""
 
+NO_ACCESS = ("none", "no")
+
 LUSTRE = "aws:fsx/lustreFileSystem:LustreFileSystem"
 STATEFUL = {
     "postgresql": "PostgreSQL's databases",
@@ -32,22 +35,38 @@ STATEFUL = {
 }
 
 
-def _ganesha(target: Target) -> Iterator[tuple[str, Block]]:
-    """Yield (hosts, block) of every EXPORT."""
-    for hosts, file in target.files(GANESHA):
-        for block in exports.ganesha(file.content).blocks:
+def _ganesha(target: Target) -> Iterator[tuple[str, str, str, Mapping[str, str]]]:
+    """Yield (hosts, path, client, what it may) of every EXPORT: its clients, and everyone who is none of them.
+
+    What a CLIENT leaves out is the EXPORT's, what that leaves out is EXPORT_DEFAULTS' (ganesha-export-config(8)).
+    """
+    for hosts, files in target.groups:
+        texts = [file.content for path, file in sorted(files.items()) if path.startswith(GANESHA)]
+        blocks = [block for text in texts for block in exports.ganesha(text).blocks]
+        defaults = [block for block in blocks if block.name == "export_defaults"]
+        usual = {name: value for block in defaults for name, value in block.settings.items()}
+        for block in blocks:
             if block.name == "export":
-                yield hosts, block
+                settings = ChainMap(block.settings, usual)
+                path = settings.get("path", "an export")
+                if settings.get("access_type", "none").lower() not in NO_ACCESS:
+                    yield hosts, path, "*", settings
+                for inner in _clients(block) or [each for block in defaults for each in _clients(block)]:
+                    if inner.settings.get("access_type", "rw").lower() not in NO_ACCESS:
+                        for client in inner.settings.get("clients", "*").split(","):
+                            yield hosts, path, client.strip(), settings.new_child(inner.settings)
 
 
-def _who(block: Block) -> Iterator[tuple[str, Block]]:
-    """Yield (client, the block that says what it may) of an EXPORT: its clients, and everyone who is none of them."""
-    if block.settings.get("access_type", "none").lower() not in ("none", "no"):
-        yield "*", block
-    for inner in block.blocks:
-        if inner.name == "client" and inner.settings.get("access_type", "rw").lower() not in ("none", "no"):
-            for client in inner.settings.get("clients", "*").split(","):
-                yield client.strip(), inner
+def _clients(block: Block) -> list[Block]:
+    return [inner for inner in block.blocks if inner.name == "client"]
+
+
+def _root(uid: str) -> bool:
+    """Whether a user's number is root's, also where 32 bits make it so."""
+    try:
+        return int(uid, 0) % 2**32 == 0
+    except ValueError:
+        return False
 
 
 def _everyone(target: Target, context: Context) -> Iterator[str]:
@@ -56,10 +75,9 @@ def _everyone(target: Target, context: Context) -> Iterator[str]:
         for export in exports.kernel(file.content):
             if exports.everyone(export.client):
                 yield f"{hosts}: {export.path} is exported to {export.client or 'everyone'}"
-    for hosts, block in _ganesha(target):
-        for client, _ in _who(block):
-            if exports.everyone(client):
-                yield f"{hosts}: {block.settings.get('path', 'an export')} is exported to everyone"
+    for hosts, path, client, _ in _ganesha(target):
+        if exports.everyone(client):
+            yield f"{hosts}: {path} is exported to everyone"
 
 
 def _squash(target: Target, context: Context) -> Iterator[str]:
@@ -72,13 +90,12 @@ def _squash(target: Target, context: Context) -> Iterator[str]:
         return
     for hosts, file in target.files(*EXPORTS):
         for export in exports.kernel(file.content):
-            if "no_root_squash" in export.options:
+            pairs = [option.partition("=") for option in export.options]
+            if "no_root_squash" in export.options or any(name == "anonuid" and _root(uid) for name, _, uid in pairs):
                 yield f"{hosts}: {export.path}: root of {export.client or 'everyone'} is root here"
-    for hosts, block in _ganesha(target):
-        for client, inner in _who(block):
-            squash = inner.settings.get("squash", block.settings.get("squash", "root_squash")).lower()
-            if squash in NO_SQUASH:
-                yield f"{hosts}: {block.settings.get('path', 'an export')}: root of {client} is root here"
+    for hosts, path, client, settings in _ganesha(target):
+        if settings.get("squash", "root_squash").lower() in NO_SQUASH or _root(settings.get("anonymous_uid", "")):
+            yield f"{hosts}: {path}: root of {client} is root here"
 
 
 def _mounts(target: Target) -> Iterator[tuple[str, str, Mapping[str, str]]]:
@@ -118,9 +135,9 @@ def _hard(target: Target, context: Context) -> Iterator[str]:
 
 def _nosuid(target: Target, context: Context) -> Iterator[str]:
     del context
-    for hosts, where, options in _mounts(target):
-        if missing := [word for word in ("nosuid", "nodev") if word not in options]:
-            yield f"{hosts}: {where} is mounted without {' and '.join(missing)}"
+    for found in network_mounts(target):
+        if missing := [word for word in ("nosuid", "nodev") if word not in found.options]:
+            yield f"{found.hosts}: {found.where} is mounted without {' and '.join(missing)}"
 
 
 def _in_clear(target: Target, context: Context) -> Iterator[str]:
@@ -186,7 +203,7 @@ RULES = (
     Rule(
         id="storage-root-squash",
         why="Where root is root over the network, one node that is taken over owns every file.",
-        do="Use root_squash (Squash = Root_Squash).",
+        do="Use root_squash (Squash = Root_Squash), and leave anonuid to nobody.",
         reference="exports(5) root_squash",
         on=("platform:ansible:Role", LUSTRE),
         each=_squash,

@@ -9,6 +9,7 @@ import subprocess
 import pytest
 
 from policies.parse import lines, modes, versions
+from policies.parse.units import units
 
 VERSIONS = [
     "0.5.15-2",
@@ -92,3 +93,30 @@ def test_slurm_lines_are_joined_and_their_names_have_no_case() -> None:
 def test_options_of_a_command_are_found_in_both_forms() -> None:
     found = lines.options("server --app-name basic-auth --workers=2 --flag --hosts 'a,b' --hosts c")
     assert found == {"app-name": ["basic-auth"], "workers": ["2"], "flag": [""], "hosts": ["a,b", "c"]}
+
+
+def test_a_file_of_variables_is_read_without_quotes_and_comments() -> None:
+    text = "A=1\n#B=2\n ; C=3\nD='x y'\nE=\"z\" # no comment\nA=4\nF\n=5\n"
+    assert lines.environment(text) == {"A": "4", "D": "x y", "E": "z # no comment"}
+
+
+def test_a_unit_is_its_file_and_its_drop_ins_by_their_names() -> None:
+    etc, usr = "/etc/systemd/system", "/usr/lib/systemd/system"
+    files = {
+        f"{usr}/a-b.service": "[Service]\nExecStart=hidden",
+        f"{etc}/a-b.service": "[Service]\nExecStart=first\nUser=a",
+        f"{etc}/a-b.service.d/2.conf": "[Service]\nExecStart=\nExecStart=second",
+        f"{usr}/a-b.service.d/2.conf": "[Service]\nUser=hidden by the file in /etc",
+        f"{usr}/a-.service.d/3.conf": "[Service]\nExecStart=third",
+        f"{usr}/service.d/1.conf": '[Service]\nUser=b\nEnvironment="A=1" "B=2"',
+        f"{etc}/a-b.service.d/4.conf.bak": "[Service]\nUser=c",
+        f"{etc}/w@.service": "[Service]\nUser=w",
+        f"{etc}/w@1.service.d/x.conf": "[Service]\nGroup=w",
+        f"{etc}/a.mount": "[Mount]\nWhat=x",
+    }
+    found = {unit.name: unit for unit in units(files, "service")}
+    assert found["a-b.service"].all("service", "execstart") == ["second", "third"]
+    assert found["a-b.service"].last("service", "user") == "b"
+    assert found["a-b.service"].all("service", "environment") == ['"A=1" "B=2"']
+    assert [found["w@1.service"].last("service", name) for name in ("user", "group")] == ["b", "w"]
+    assert {name for name, unit in found.items() if not unit.own} == {"a-.service", "service"}

@@ -139,6 +139,7 @@ def test_a_pool_of_real_servers_is_planned_with_their_disks_and_the_kernels_clie
     assert "heartbeat grace" not in conf, "the twin's short times are the twin's alone"
     unit = text(plan, "ceph_client", "/etc/systemd/system/ceph-mount-home.service")
     assert "mount -t ceph -o name=mount-home,mds_namespace=home" in unit
+    assert ",nodev,nosuid " in unit
     assert "ceph-fuse" not in unit
 
 
