@@ -92,8 +92,9 @@ def _consent(used: Used) -> tuple[str, ...]:
 
 
 def shown(value: Any) -> str:
-    """Return a severity or a setting as people write it."""
-    return value if isinstance(value, str) else json_module.dumps(value, ensure_ascii=False)
+    """Return a severity or a setting as people write it, in one line that shows all of it."""
+    said = value if isinstance(value, str) else json_module.dumps(value, ensure_ascii=False)
+    return said if said.isprintable() else json_module.dumps(value)
 
 
 def _made(state: Path) -> dict[str, str]:

@@ -141,8 +141,10 @@ def _rules(
     notes: tuple[str, ...] = ()
     try:
         rules = all_rules()
-        had = config.load(stack, rules, trees.before(config.FOLDER)).differences(rules)
-        agreed = config.approvals(stack, trees.before(config.APPROVALS))
+        had, agreed = (
+            config.load(stack, rules, trees.before(config.FOLDER)).differences(rules),
+            config.approvals(stack, trees.before(config.APPROVALS)),
+        )
     except config.ConfigError as error:
         notes = (f"This version refuses the base's settings or approvals (`{_short(error)}`): those here are new.",)
     return tuple(_settings(had, judged.changed)), tuple(_approvals(agreed, config.approvals(stack), judged)), notes
@@ -218,7 +220,10 @@ def _side(top: Path, file: str) -> Side:
     if done.returncode != 0:
         last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1].replace(f"{top}/", "")
         raise PlanError(f"{file}: no plan: {last[:500]}")
-    value: dict[str, Any] = json.loads(done.stdout)
+    try:
+        value: dict[str, Any] = json.loads(done.stdout)
+    except ValueError:
+        raise PlanError(f"{file}: no plan, but {done.stdout[:200]!r}") from None
     return Side(plan=value["plan"], digests=value["digests"])
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from platform_iac import cli
 from platform_iac.commands.errors import CommandError
-from platform_iac.commands.policy import of
+from platform_iac.commands.policy import of, shown
 from platform_iac.spec.load import STACKS, stacks
 
 
@@ -176,3 +176,9 @@ def test_the_state_tells_how_old_a_secret_is(tmp_path: Path) -> None:
     state.write_text("[]")
     with pytest.raises(CommandError, match="is no exported state"):
         of("falcon", state=state)
+
+
+def test_a_setting_is_shown_in_one_line() -> None:
+    assert [shown(value) for value in ("off", 5, ["é"], "a\nb", ["\u202e"])] == [
+        "off", "5", '["é"]', '"a\\nb"', '["\\u202e"]'
+    ]  # fmt: skip
