@@ -2,14 +2,15 @@
 
     {"rules": {"<rule id>": {"severity": "off", "because": "why this is right here", "<setting>": 5}}}
 
-Unknown rules, unknown settings and other types are refused; a severity below the rule's own needs a `because`.
+Unknown rules, unknown settings and other types are refused. A severity below the rule's own needs a `because`, and so
+does a setting that is not the rule's own.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, get_args
@@ -26,9 +27,29 @@ class ConfigError(ValueError):
     """A settings file says something that no rule understands. Says what to change."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """One thing that a stack has otherwise than a rule's own: its `severity`, or a setting by its name; and why."""
+
+    rule: str
+    what: str
+    default: Any
+    configured: Any
+    because: str
+
+    @property
+    def off(self) -> bool:
+        """Whether it switches the rule off."""
+        return self.what == "severity" and self.configured == "off"
+
+    def data(self) -> dict[str, Any]:
+        """Return it as plain JSON values."""
+        return asdict(self)
+
+
 @dataclass(frozen=True, slots=True)
 class Config:
-    """Severities and settings by rule; what is not named is the rule's own."""
+    """Severities, settings and reasons by rule; what is not named is the rule's own."""
 
     severities: Mapping[str, Severity] = field(default_factory=dict)
     reasons: Mapping[str, str] = field(default_factory=dict)
@@ -41,6 +62,18 @@ class Config:
     def of(self, rule: Rule) -> Mapping[str, Any]:
         """The rule's settings in this stack, all of them."""
         return {**rule.settings, **self.settings.get(rule.id, {})}
+
+    def differences(self, rules: Iterable[Rule]) -> tuple[Difference, ...]:
+        """Everything that is otherwise than these rules' own, in their order; of a rule its severity first."""
+        return tuple(
+            Difference(rule=rule.id, what=what, default=default, configured=here, because=self.reasons.get(rule.id, ""))
+            for rule in rules
+            for what, default, here in (
+                ("severity", rule.severity, self.severity(rule)),
+                *((name, rule.settings[name], value) for name, value in sorted(self.settings.get(rule.id, {}).items())),
+            )
+            if here != default
+        )
 
 
 def load(stack: str, rules: tuple[Rule, ...], folder: Path = FOLDER) -> Config:
@@ -67,24 +100,27 @@ def read(data: Any, rules: tuple[Rule, ...], name: str) -> Config:
         if not isinstance(found, dict):
             raise ConfigError(f"{name}: {rule_id} is no map — write {{…}}")
         own = dict(found)
-        severity, because = own.pop("severity", None), own.pop("because", "")
+        where, rule = f"{name}: {rule_id}", known[rule_id]
+        severity, because = own.pop("severity", None), own.pop("because", None)
+        if because is not None and not _said(because):
+            raise ConfigError(f"{where}: because is {because!r} — say why, in one line")
         if severity is not None:
-            severities[rule_id] = _severity(f"{name}: {rule_id}", severity, because, known[rule_id])
-            reasons[rule_id] = because
-        settings[rule_id] = MappingProxyType(_settings(f"{name}: {rule_id}", own, known[rule_id]))
+            severities[rule_id] = _severity(where, severity, rule, why=because is not None)
+        settings[rule_id] = MappingProxyType(_settings(where, own, rule, why=because is not None))
+        reasons[rule_id] = because or ""
     return Config(severities, reasons, settings)
 
 
-def _severity(where: str, severity: Any, because: Any, rule: Rule) -> Severity:
+def _severity(where: str, severity: Any, rule: Rule, *, why: bool) -> Severity:
     if severity not in get_args(Severity):
         raise ConfigError(f"{where}: severity {severity!r} — one of {', '.join(_ORDER)}")
-    if _ORDER.index(severity) < _ORDER.index(rule.severity) and not (isinstance(because, str) and because.strip()):
+    if _ORDER.index(severity) < _ORDER.index(rule.severity) and not why:
         raise ConfigError(f"{where}: {severity} is less than {rule.severity} — say why in `because`")
     lowered: Severity = severity
     return lowered
 
 
-def _settings(where: str, own: dict[str, Any], rule: Rule) -> dict[str, Any]:
+def _settings(where: str, own: dict[str, Any], rule: Rule, *, why: bool) -> dict[str, Any]:
     for key, value in own.items():
         if key not in rule.settings:
             there = ", ".join(rule.settings) or "none"
@@ -92,6 +128,8 @@ def _settings(where: str, own: dict[str, Any], rule: Rule) -> dict[str, Any]:
         default = rule.settings[key]
         if type(value) is not type(default):
             raise ConfigError(f"{where}: {key} is {value!r} — write one like {default!r}")
+        if value != default and not why:
+            raise ConfigError(f"{where}: {key} is {value!r} and not {default!r} — say why in `because`")
     return own
 
 
@@ -113,12 +151,13 @@ def approvals(stack: str, folder: Path = APPROVALS) -> tuple[Approval, ...]:
 def _approval(entry: Any, name: str) -> Approval:
     words = entry if isinstance(entry, dict) else {}
     if set(words) != {"change", "by", "why"} or not all(_said(word) for word in words.values()):
-        raise ConfigError(f"{name}: {entry!r} — an approval has `change`, `by` and `why`, none of them empty")
+        raise ConfigError(f"{name}: {entry!r} — an approval has `change`, `by` and `why`, each one line and not empty")
     return Approval(**words)
 
 
 def _said(word: Any) -> bool:
-    return isinstance(word, str) and bool(word.strip())
+    """Whether somebody said something, in one line: nothing that a terminal or a comment would show as more."""
+    return isinstance(word, str) and bool(word.strip()) and word.isprintable()
 
 
 def _json(path: Path) -> Any:
@@ -132,3 +171,5 @@ def _json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=once)
     except json.JSONDecodeError as error:
         raise ConfigError(f"{path.name}:{error.lineno}: no JSON ({error.msg}) — mend it") from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path.name}: no UTF-8 ({error.reason}) — mend it") from None

@@ -45,10 +45,23 @@ class Facts:
     untold: str = ""
     """Why what changes cannot be told, where a spec before was asked for and cannot be read."""
 
+    untold_change: str = ""
+    """The digest of what cannot be told: approvals quote it, as they do that of `touched`."""
+
     approvals: tuple[Approval, ...] = ()
     today: str = ""
     missing: str = "no spec was given"
     """Why there are no facts, where there are none."""
+
+    @property
+    def change(self) -> str:
+        """The digest of what changes since the base; empty where nobody asked, or there was nothing before."""
+        return self.touched.digest if self.touched else self.untold_change
+
+    @property
+    def approved(self) -> tuple[Approval, ...]:
+        """The approvals of exactly this change, by somebody with a name."""
+        return tuple(each for each in self.approvals if self.change and each.change == self.change and each.by.strip())
 
     def memory_of(self, host: str) -> int:
         """Return a host's memory in MiB.

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
-from policies.config import Config
-from policies.facts import Facts
+from policies.config import Config, Difference
+from policies.facts import Approval, Facts
 from policies.rule import Context, Rule, Severity
 from policies.target import Stack, Target
 from policies.values import UnjudgedError
@@ -48,13 +48,34 @@ class Verdict:
         }
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Used:
+    """An approval, and the rules that would have spoken without it."""
+
+    approval: Approval
+    rules: tuple[str, ...]
+
+    def data(self) -> dict[str, Any]:
+        """Return it as plain JSON values."""
+        return {**asdict(self.approval), "rules": list(self.rules)}
+
+
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Every verdict, the refusing ones first, in the rules' order; and what was switched off, with the reason."""
+    """Every verdict, the refusing ones first, in the rules' order; and what kept rules from saying more.
+
+    `changed` is every severity and setting that is not the rule's own, `approved` every approval that was used.
+    """
 
     verdicts: tuple[Verdict, ...]
     judged: int
-    off: tuple[tuple[str, str], ...] = ()
+    changed: tuple[Difference, ...] = ()
+    approved: tuple[Used, ...] = ()
+
+    @property
+    def off(self) -> tuple[tuple[str, str], ...]:
+        """The rules that were switched off, each with the reason."""
+        return tuple((each.rule, each.because) for each in self.changed if each.off)
 
     @property
     def refused(self) -> bool:
@@ -68,24 +89,31 @@ class Report:
             "rules": self.judged,
             "verdicts": [verdict.data() for verdict in self.verdicts],
             "off": [{"rule": rule, "because": because} for rule, because in self.off],
+            "changed": [each.data() for each in self.changed],
+            "approved": [each.data() for each in self.approved],
         }
 
 
 def judge(targets: Iterable[Target], rules: Iterable[Rule], config: Config, facts: Facts) -> Report:
     """Return what every rule says of these resources: the same input gives the same report."""
-    stack = Stack(tuple(targets))
+    stack, rules = Stack(tuple(targets)), tuple(rules)
+    asked = [rule for rule in rules if config.severity(rule) != "off"]
+    alone = replace(facts, approvals=())
     found: list[Verdict] = []
-    off: list[tuple[str, str]] = []
-    judged = 0
-    for rule in rules:
-        if config.severity(rule) == "off":
-            off.append((rule.id, config.reasons.get(rule.id, "")))
-            continue
-        judged += 1
-        found += whole(rule, stack, config, facts)
+    opened: list[str] = []
+    for rule in asked:
+        said = whole(rule, stack, config, facts)
+        if facts.approved and said != whole(rule, stack, config, alone):
+            opened.append(rule.id)
+        found += said
         for target in stack.targets:
             found += one(rule, target, config, facts)
-    return Report(tuple(sorted(found, key=lambda verdict: not verdict.refuses)), judged, tuple(off))
+    return Report(
+        tuple(sorted(found, key=lambda verdict: not verdict.refuses)),
+        len(asked),
+        config.differences(rules),
+        tuple(Used(approval=each, rules=tuple(opened)) for each in facts.approved) if opened else (),
+    )
 
 
 def one(rule: Rule, target: Target, config: Config, facts: Facts) -> list[Verdict]:

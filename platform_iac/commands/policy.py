@@ -6,13 +6,13 @@ import datetime as dt
 import json as json_module
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from platform_iac.commands.errors import FAILED, CommandError
 from platform_iac.commands.layout import table
 from platform_iac.commands.tree import checkout, git
 from platform_iac.plan.context import PlanError
-from platform_iac.plan.impact import touched
+from platform_iac.plan.impact import touched, unread
 from platform_iac.plan.make import make
 from platform_iac.plan.resources import KEY, declared
 from platform_iac.spec.errors import SpecError
@@ -25,6 +25,7 @@ from policies.target import Target
 if TYPE_CHECKING:
     from platform_iac.plan.model import Plan
     from platform_iac.spec.model import Platform
+    from policies.judge import Used
 
 
 def policy(stack: str, *, json: bool, base: str | None, state: Path | None) -> int:
@@ -75,9 +76,25 @@ def text(stack: str, report: Report) -> str:
             f"{verdict.severity} {verdict.rule.id}{reference}\n  {verdict.where}: {says}\n  {verdict.rule.do}\n"
         )
     parts.append(table("Switched off for this stack", list(report.off)))
+    parts.append(table("Otherwise than the rules' own", [_row(each) for each in report.changed if not each.off]))
+    parts.append(table("Approved by name", [_consent(each) for each in report.approved]))
     refusing = sum(verdict.refuses for verdict in report.verdicts)
     parts.append(f"{stack}: {report.judged} rules, {len(report.verdicts)} remarks, {refusing} refuse it\n")
     return "\n".join(part for part in parts if part)
+
+
+def _row(each: config.Difference) -> tuple[str, ...]:
+    return each.rule, each.what, f"{shown(each.default)} → {shown(each.configured)}", each.because
+
+
+def _consent(used: Used) -> tuple[str, ...]:
+    return used.approval.change, ", ".join(used.rules), used.approval.by, used.approval.why
+
+
+def shown(value: Any) -> str:
+    """Return a severity or a setting as people write it, in one line that shows all of it."""
+    said = value if isinstance(value, str) else json_module.dumps(value, ensure_ascii=False)
+    return said if said.isprintable() else json_module.dumps(value)
 
 
 def _made(state: Path) -> dict[str, str]:
@@ -102,4 +119,16 @@ def _since(known: facts.Facts, stack: str, base: str, new: tuple[Platform, Plan]
             old = load(path)
             return replace(known, touched=touched((old, make(old)), new))
         except (SpecError, PlanError) as error:
-            return replace(known, untold=f"the spec of {base} cannot be read by this version: {error}")
+            why = str(error).replace(f"{tree}/", "")
+            specs = git(top, "rev-parse", f"{commit}:{_folder(spec, top)}")
+            return replace(
+                known,
+                untold=f"the spec of {base} cannot be read by this version: {why}",
+                untold_change=unread(specs, new[0]),
+            )
+
+
+def _folder(spec: Path, top: Path) -> str:
+    """Where the specs are, as git calls it: nothing where they are at the top."""
+    folder = spec.parent.relative_to(top).as_posix()
+    return "" if folder == "." else folder

@@ -67,7 +67,8 @@ def _verdict(judged: Report, since: str | None) -> dict[str, Any]:
         "rules": judged.judged,
         "refused": sum(verdict.refuses for verdict in judged.verdicts),
         "remarks": [f"{verdict.rule.id}: {verdict.where}" for verdict in judged.verdicts],
-        "off": [rule for rule, _ in judged.off],
+        "changed": [each.data() for each in judged.changed],
+        "approved": [each.data() for each in judged.approved],
         "report": hashlib.sha256(policy.data(judged).encode()).hexdigest(),
     }
 

@@ -39,6 +39,8 @@ def up(stack: str) -> int:
         return FAILED
     since = f"the change since {base[:12]} too" if base else "no change, as no commit is known to run"
     say(f"policies: {judged.judged} rules judged the plan, and {since}; none refuses")
+    for used in judged.approved:
+        say(f"the change {used.approval.change} was approved by {used.approval.by}: {used.approval.why}")
     select(stack)
     say(f"pulumi up: {len(plan.hosts)} hosts, {len(plan.runs)} role runs")
     if state.apply(stack) != 0:

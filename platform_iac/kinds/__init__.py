@@ -2,7 +2,8 @@
 
 A kind is a module (or a package with the same four names):
 
-- `Spec`: a pydantic model with a literal `kind`, the kind's part of the spec.
+- `Spec`: a pydantic model with a literal `kind`, the kind's part of the spec. Its `holds_state` is False where no data
+  goes when it is taken out.
 - `plan(name, spec, context) -> Part`: what it adds to the plan. Pure. `name` is its key in the spec.
 - `checks(name, spec, context) -> tuple[Check, ...]`: what proves it on the running platform. Pure.
 - `wire(spec, platform, hosts) -> Fabric`: a fabric's switches and cables; only kinds of fabrics have it. Pure.

@@ -9,6 +9,9 @@ from typing import Final
 DECIDES: Final = ("platform_iac", "roles", "policies", "tools", "examples", "Pulumi.yaml", "requirements.lock")
 """Code, roles, policies, the pinned tools and packages. Specs come on top: every one that the stacks are made of."""
 
+CONSENT: Final = "policies/approvals"
+"""Who approves a change decides whether it is made and not what comes out: with an approval the release is the same."""
+
 
 def digest(top: Path) -> str:
     """Return the release of the checkout at `top` as 16 hexadecimal characters.
@@ -27,9 +30,10 @@ def _files(top: Path) -> list[Path]:
     found = [path for path in (top / "stacks").glob("*.yaml") if not path.name.startswith("Pulumi.")]
     for part in DECIDES:
         path = top / part
-        found += [path] if path.is_file() else [file for file in path.rglob("*") if _counts(file)]
+        found += [path] if path.is_file() else [file for file in path.rglob("*") if _counts(file, top / CONSENT)]
     return found
 
 
-def _counts(path: Path) -> bool:
-    return path.is_file() and "__pycache__" not in path.parts
+def _counts(path: Path, consent: Path) -> bool:
+    approves = path.parent == consent and path.suffix == ".json"
+    return path.is_file() and "__pycache__" not in path.parts and not approves

@@ -10,9 +10,6 @@ from platform_iac.review.cells import LIMIT
 from platform_iac.review.markdown import markdown
 from platform_iac.review.report import Report
 
-RESERVE = 200
-"""Characters kept for each further stack: at least its verdict is shown."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Review:
@@ -34,7 +31,10 @@ class Review:
 
 
 def comment(review: Review) -> str:
-    """Return one comment: what is refused first, then the others, and the unchanged ones by their names."""
+    """Return one comment: what is refused first, then the others, and the unchanged ones by their names.
+
+    Each stack has an equal share of the room, and what those before it left of theirs.
+    """
     parts = [f"## `{stack}`: ❌ not a spec that can be built\n\n{_quoted(why)}" for stack, why in review.broken.items()]
     parts += [
         f"## `{stack}`: its spec is removed\n\nWhat it made stays until `platform-iac down {stack}` on the base.\n"
@@ -43,8 +43,8 @@ def comment(review: Review) -> str:
     reports = sorted(review.reports, key=lambda report: (not report.failed, report.stack))
     tail = _tail(review)
     room = LIMIT - len(tail) - sum(len(part) + 1 for part in parts)
-    for number, report in enumerate(reports, 1):
-        allowed = room - RESERVE * (len(reports) - number)
+    for number, report in enumerate(reports):
+        allowed = room // (len(reports) - number)
         text = markdown(report, limit=allowed)
         if len(text) > allowed:
             text = (

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 Json = Mapping[str, Any]
 What = Literal["added", "removed", "changed"]
@@ -20,6 +20,10 @@ class Side:
 
     plan: Json
     digests: Mapping[str, str]
+
+
+EMPTY: Final = Side(plan={"hosts": [], "runs": [], "checks": [], "fabric": None}, digests={})
+"""Where there is no platform."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 MOST_SAID: Final = 400
 """Characters of one verdict, so that all of a table fit; SARIF has them whole."""
 
+MOST_WRITTEN: Final = 160
+"""Characters of one thing that somebody wrote into settings or approvals."""
+
 ROOM_FOR_DIFFS: Final = 2_000
 """Characters kept for the files, and for the headings of parts that do not fit."""
 
@@ -31,6 +34,8 @@ def markdown(report: Report, *, limit: int = LIMIT) -> str:
     parts = [
         _head(report),
         _policies(report),
+        _approvals(report),
+        _settings(report),
         _changes(report),
         _runs(report),
         _capacity(report),
@@ -54,13 +59,16 @@ def _head(report: Report) -> str:
     found = report.delta
     touched = found.touched
     mark = "❌ refused by policy" if report.failed else "✅ no policy refuses it"
+    mark += ", ⚠️ by an approval" if any(each.opens for each in report.approvals) else ""
+    mark += ", ⚠️ rules are set otherwise" if any(each.new for each in report.settings) else ""
+    impact = f"**{report.impact}**" if report.told else "**not known**"
     hosts = f"{_count(touched)} touched" + (f" ({compress(touched)})" if 0 < len(touched) <= MOST_ROWS else "")
     words = ((found.added, "added"), (found.removed, "removed"))
     new = [f"{_count(names)} {word}" for names, word in words if names]
     resources = ", ".join(f"{count} to {what}" for what, count in found.resources.items() if what != "same" and count)
     sentences = (
         f"Between `{code(report.base)}` and `{code(report.head)}`: {'; '.join([hosts, *new])}.",
-        f"Gravest impact of the spec's changes: **{report.impact}**.",
+        f"Gravest impact of the spec's changes: {impact}.",
         f"Role resources: {resources or 'none change'}, {found.resources.get('same', 0)} unchanged.",
         f"Checks: {found.checks[0]} before, {found.checks[1]} after.",
     )
@@ -85,6 +93,41 @@ def _verdict(verdict: Verdict) -> tuple[str, ...]:
     said = verdict.message if verdict.judged else f"could not judge: {verdict.message}"
     todo = f" — {verdict.todo}" if verdict.todo else ""
     return (mark, f"`{code(verdict.rule)}`", f"`{code(_cut(verdict.subject, 80))}`", _cut(said + todo, MOST_SAID))
+
+
+def _approvals(report: Report) -> str:
+    if not report.approvals:
+        return ""
+    rows = [
+        (
+            each.what,
+            _quoted(each.change),
+            ", ".join(f"`{rule}`" for rule in each.opens),
+            _quoted(each.by),
+            _quoted(each.why),
+        )
+        for each in sorted(report.approvals, key=lambda each: not each.opens)
+    ]
+    used = sum(bool(each.opens) for each in report.approvals)
+    head = f"{used} used: without {'it' if used == 1 else 'them'} these rules would speak."
+    said = head if used else "None is of this change."
+    return f"### Approvals\n\n{said}\n\n{table(('', 'change', 'opens', 'by', 'why'), rows)}"
+
+
+def _settings(report: Report) -> str:
+    if not report.settings:
+        return ""
+    rows = [
+        (
+            "⚠️" if each.new else "",
+            *map(_quoted, (each.rule, each.what, each.default, each.before, each.after, each.because)),
+        )
+        for each in sorted(report.settings, key=lambda each: not each.new)
+    ]
+    new = sum(each.new for each in report.settings)
+    said = f"{len(rows)} otherwise than the rules' own at base or head, {new} by this change."
+    head = ("", "rule", "what", "the rule's own", "before", "after", "because")
+    return f"### Settings of policies\n\n{said}\n\n{table(head, rows)}"
 
 
 def _changes(report: Report) -> str:
@@ -204,6 +247,11 @@ def _short(value: object) -> str:
         return ""
     text = value.model_dump_json(exclude_defaults=True) if isinstance(value, Model) else str(value)
     return f"`{code(_cut(text, 60))}`"
+
+
+def _quoted(text: str) -> str:
+    """What somebody wrote, as code: it makes no link, names nobody, and ends no table."""
+    return f"`{code(_cut(text, MOST_WRITTEN))}`" if text else ""
 
 
 def _cut(text: str, most: int) -> str:

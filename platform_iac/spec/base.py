@@ -28,6 +28,11 @@ class Model(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)
 
+    @property
+    def holds_state(self) -> bool:
+        """Whether data goes where this part goes: a kind says so where what it manages stays without it."""
+        return True
+
 
 def setting(default: Any = REQUIRED, *, impact: Impact, description: str, **constraints: Any) -> Any:
     """Return a field of a `Model` that says what changing it does to a running platform.

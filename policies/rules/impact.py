@@ -13,6 +13,7 @@ from policies.rule import Rule
 from policies.values import UnjudgedError
 
 if TYPE_CHECKING:
+    from policies.facts import Facts
     from policies.rule import Context
     from policies.target import Stack
 
@@ -21,14 +22,14 @@ def _gate(impact: str) -> Callable[[Stack, Context], Iterator[str]]:
     def whole(stack: Stack, context: Context) -> Iterator[str]:
         del stack
         facts = context.facts
+        if facts.approved:
+            return
         if facts.untold:
-            raise UnjudgedError(facts.untold)
+            raise UnjudgedError(_unknown(facts))
         if facts.touched is None:
             return  # no spec before: nothing runs yet, or nobody asked with --base
         hosts = facts.touched.hosts[impact]
         if len(hosts) <= context.settings["hosts"]:
-            return
-        if any(approval.change == facts.touched.digest and approval.by.strip() for approval in facts.approvals):
             return
         why = "; ".join(facts.touched.why[impact])
         yield (
@@ -41,10 +42,15 @@ def _gate(impact: str) -> Callable[[Stack, Context], Iterator[str]]:
 
 def _forbidden(stack: Stack, context: Context) -> Iterator[str]:
     del stack
-    if context.facts.untold:
-        raise UnjudgedError(context.facts.untold)
-    if context.facts.touched is not None and (why := context.facts.touched.why["forbidden"]):
+    facts = context.facts
+    if facts.untold and not facts.approved:
+        raise UnjudgedError(_unknown(facts))
+    if facts.touched is not None and (why := facts.touched.why["forbidden"]):
         yield f"the running platform cannot follow: {'; '.join(why)}"
+
+
+def _unknown(facts: Facts) -> str:
+    return f"the change {facts.change}, which an approval in policies/approvals may let through: {facts.untold}"
 
 
 _APPROVE = (

@@ -11,7 +11,7 @@ import pytest
 
 from platform_iac import cli
 from platform_iac.commands.errors import CommandError
-from platform_iac.commands.policy import of
+from platform_iac.commands.policy import of, shown
 from platform_iac.spec.load import STACKS, stacks
 
 
@@ -36,6 +36,13 @@ def change(spec: Path, old: str, new: str) -> None:
     text = spec.read_text()
     assert old in text
     spec.write_text(text.replace(old, new))
+
+
+def approve(folder: Path, monkeypatch: pytest.MonkeyPatch, digest: str) -> None:
+    approvals = folder / "approvals"
+    approvals.mkdir()
+    monkeypatch.setattr("policies.config.approvals.__defaults__", (approvals,))
+    (approvals / "falcon.json").write_text(json.dumps([{"change": digest, "by": "Ada", "why": "sold"}]))
 
 
 @pytest.mark.parametrize("stack", stacks())
@@ -65,10 +72,7 @@ def test_a_change_that_takes_many_hosts_away_is_refused_until_it_is_approved(
     assert found.rule.id == "impact-drain"
     assert "would drain 5 hosts (gpu[027-031]), 4 are allowed: hosts leave the platform" in found.message
     digest = found.message.split()[2]
-    approvals = tmp_path / "approvals"
-    approvals.mkdir()
-    monkeypatch.setattr("policies.config.approvals.__defaults__", (approvals,))
-    (approvals / "falcon.json").write_text(json.dumps([{"change": digest, "by": "Ada", "why": "sold"}]))
+    approve(tmp_path, monkeypatch, digest)
     assert not of(str(repository), base="main").refused
     change(repository, "gpu[001-026]", "gpu[001-025]")
     assert of(str(repository), base="main").refused, "it was another change that was approved"
@@ -87,13 +91,35 @@ def test_a_base_that_this_version_cannot_read_could_not_be_judged(repository: Pa
     repository.write_text(good)
     said = [str(verdict) for verdict in of(str(repository), base="HEAD").verdicts if verdict.refuses]
     assert len(said) == 4
-    assert all("could not judge: the spec of HEAD cannot be read by this version" in each for each in said)
+    assert all("could not judge: the change " in each for each in said)
+    unread = "the spec of HEAD cannot be read by this version: falcon.yaml:"
+    assert [each for each in said if unread not in each] == [], "no name of a folder that is gone"
+
+
+def test_what_could_not_be_judged_is_let_through_by_name(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good = repository.read_text()
+    repository.write_text(good + "\ncolour: red\n")
+    git(repository.parent, "-c", "user.name=t", "-c", "user.email=t@example.net", "commit", "--quiet", "-am", "bad")
+    repository.write_text(good)
+    digest = of(str(repository), base="HEAD").verdicts[0].message.split()[2].rstrip(",")
+    approve(tmp_path, monkeypatch, digest)
+    found = of(str(repository), base="HEAD")
+    assert not found.refused
+    assert [used.rules for used in found.approved] == [
+        ("impact-drain", "impact-reimage", "impact-replace", "impact-forbidden")
+    ]
+    repository.write_text(good.replace("gpu[001-031]", "gpu[001-030]"))
+    assert of(str(repository), base="HEAD").refused, "another fix was approved"
 
 
 def test_what_a_mandatory_rule_could_not_judge_fails_as_a_violation_does(
     repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "falcon.json").write_text(json.dumps({"rules": {"cost-capital": {"ceiling": 20_000_000}}}))
+    (tmp_path / "falcon.json").write_text(
+        json.dumps({"rules": {"cost-capital": {"ceiling": 20_000_000, "because": "the budget"}}})
+    )
     monkeypatch.setattr("policies.config.load.__defaults__", (tmp_path,))
     assert cli.run(["policy", str(repository)]) == 0
     base = repository.with_name("_falcon.yaml")
@@ -103,6 +129,35 @@ def test_what_a_mandatory_rule_could_not_judge_fails_as_a_violation_does(
     change(base, "dgx-h100: 900000, ", "")
     assert cli.run(["policy", str(repository)]) == 1
     assert "could not judge: the spec states no price of dgx-h100" in capsys.readouterr().out
+
+
+def test_what_kept_rules_from_saying_more_is_told(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    changed = {
+        "slurm-accounting": {"severity": "off", "because": "a trial"},
+        "slurm-munge-file": {"severity": "advisory", "because": "a trial too"},
+        "impact-reimage": {"hosts": 1, "because": "one is no harm"},
+    }
+    (tmp_path / "falcon.json").write_text(json.dumps({"rules": changed}))
+    monkeypatch.setattr("policies.config.load.__defaults__", (tmp_path,))
+    change(repository, "gpu[001-031]", "gpu[001-026]")
+    approve(tmp_path, monkeypatch, of(str(repository), base="main").verdicts[0].message.split()[2])
+    assert cli.run(["policy", str(repository), "--base", "main"]) == 0
+    said = capsys.readouterr().out
+    assert "Switched off for this stack\n  slurm-accounting  a trial\n" in said
+    assert "  impact-reimage    hosts     0 → 1                 one is no harm\n" in said
+    assert "  slurm-munge-file  severity  mandatory → advisory  a trial too\n" in said
+    assert "  impact-drain  Ada  sold\n" in said
+    cli.run(["policy", str(repository), "--base", "main", "--json"])
+    report = json.loads(capsys.readouterr().out)
+    assert report["off"] == [{"rule": "slurm-accounting", "because": "a trial"}]
+    assert {"rule": "impact-reimage", "what": "hosts", "default": 0, "configured": 1, "because": "one is no harm"} in (
+        report["changed"]
+    )
+    assert [{**each, "change": ""} for each in report["approved"]] == [
+        {"change": "", "by": "Ada", "why": "sold", "rules": ["impact-drain"]}
+    ]
 
 
 @pytest.mark.parametrize("base", ["nowhere", "--output=/tmp/x", "HEAD:stacks"])
@@ -121,3 +176,9 @@ def test_the_state_tells_how_old_a_secret_is(tmp_path: Path) -> None:
     state.write_text("[]")
     with pytest.raises(CommandError, match="is no exported state"):
         of("falcon", state=state)
+
+
+def test_a_setting_is_shown_in_one_line() -> None:
+    assert [shown(value) for value in ("off", 5, ["é"], "a\nb", ["\u202e"])] == [
+        "off", "5", '["é"]', '"a\\nb"', '["\\u202e"]'
+    ]  # fmt: skip

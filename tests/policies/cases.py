@@ -43,7 +43,7 @@ class Case:
     def report(self, rules: tuple[Rule, ...]) -> Report:
         """Judge the case by its rule alone."""
         rule = next(rule for rule in rules if rule.id == self.rule)
-        settings = {"rules": {rule.id: self.data["settings"]}} if "settings" in self.data else {}
+        own = {"because": "a case", **self.data.get("settings", {})}
         facts = dict(self.data.get("facts", {}))
         if "approvals" in facts:
             facts["approvals"] = tuple(Approval(**each) for each in facts["approvals"])
@@ -52,7 +52,7 @@ class Case:
         if "teams" in facts:
             facts["teams"] = tuple(facts["teams"])
         targets = [target(each) for each in self.data.get("resources", [])]
-        return judge(targets, (rule,), config.read(settings, rules, "case"), Facts(**facts))
+        return judge(targets, (rule,), config.read({"rules": {rule.id: own}}, rules, "case"), Facts(**facts))
 
 
 def cases() -> Iterator[Case]:

@@ -105,6 +105,8 @@ def tree(top: Path) -> None:
         ("stacks/a.yaml", "3"),
         ("stacks/Pulumi.a.yaml", "salt"),
         ("requirements.lock", "4"),
+        ("policies/rules/a.py", "5"),
+        ("policies/approvals/a.py", "6"),
     ):
         (top / path).parent.mkdir(parents=True, exist_ok=True)
         (top / path).write_text(text)
@@ -115,8 +117,16 @@ def test_a_release_is_what_decides_the_outcome_and_nothing_else(tmp_path: Path) 
     first = release.digest(tmp_path)
     (tmp_path / "README.md").write_text("words")
     (tmp_path / "stacks" / "Pulumi.a.yaml").write_text("other salt")
+    (tmp_path / "policies" / "approvals" / "a.json").write_text("[]")
     assert release.digest(tmp_path) == first
-    for path in ("platform_iac/a.py", "roles/r/tasks/main.yml", "stacks/a.yaml", "requirements.lock"):
+    for path in (
+        "platform_iac/a.py",
+        "roles/r/tasks/main.yml",
+        "stacks/a.yaml",
+        "requirements.lock",
+        "policies/rules/a.py",
+        "policies/approvals/a.py",
+    ):
         before = release.digest(tmp_path)
         (tmp_path / path).write_text("changed")
         assert release.digest(tmp_path) != before, path

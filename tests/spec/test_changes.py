@@ -50,3 +50,43 @@ def test_a_part_that_is_new_or_gone_is_one_change() -> None:
 
 def test_another_kind_replaces_the_part() -> None:
     assert after(("kind: lab", OTHER_SITE)) == [("sites.dc", "replace")]
+
+
+STORED = SPEC.replace(
+    "teams:", "  stor: {site: dc, duty: storage, hosts: stor1, addresses: 10.0.0.9, hardware: nvme-server}\nteams:"
+)
+PARTS = """\
+storage:
+  home: {kind: nfs, mount: /home, purpose: home, served_by: {pool: stor}}
+  data: {kind: nfs, mount: /d, purpose: datasets, server: {profile: netapp, addresses: [10.0.0.8], export: /d}}
+scheduler: {kind: slurm, partitions: {gpu: {pools: [gpu], default: true}}}
+services: {mlflow: {kind: mlflow}}
+"""
+
+
+def of_parts(old: str, new: str) -> list[str]:
+    assert old in PARTS
+    texts = STORED + PARTS, STORED + PARTS.replace(old, new)
+    return [str(change) for change in changes(*(loads(text) for text in texts))]
+
+
+def test_a_part_of_another_kind_is_no_milder_than_its_kind_says() -> None:
+    home = PARTS.splitlines()[1] + "\n"
+    assert of_parts(home, "  home: {kind: scratch, pools: [gpu]}\n") == ["storage.home changed (replace)"]
+
+
+def test_what_holds_data_or_jobs_is_not_taken_out_lightly() -> None:
+    _, home, data, scheduler, services = PARTS.splitlines(keepends=True)
+    assert of_parts(home, "") == ["storage.home removed (replace)"]
+    assert of_parts(data, "") == ["storage.data removed (drain)"], "another system serves it"
+    assert of_parts(scheduler, "") == ["scheduler removed (drain)"]
+    assert of_parts(services, "") == ["services.mlflow removed (replace)"]
+    assert of_parts("mlflow: {", "tracking: {") == [
+        "services.mlflow removed (replace)",
+        "services.tracking added (restart)",
+    ]
+
+
+def test_what_comes_is_what_its_section_says() -> None:
+    old, new = STORED, STORED + PARTS
+    assert [change.impact for change in changes(loads(old), loads(new))] == ["drain", "drain", "restart", "restart"]

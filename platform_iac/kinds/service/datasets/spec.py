@@ -138,3 +138,8 @@ class Spec(Model):
         description="Pool whose first host moves and retrains; left out, the first with `duty: login`.",
     )
     sets: dict[Label, Dataset] = setting(min_length=1, impact="reconfigure", description="The datasets by name.")
+
+    @property
+    def holds_state(self) -> bool:
+        """Never: datasets stay on their storage."""
+        return False

@@ -114,6 +114,11 @@ class Spec(Shared):
         return (Mount(self.mount, self.purpose, FILESYSTEMS),) if host.duty in self.mounted_by else ()
 
     @property
+    def holds_state(self) -> bool:
+        """Not where another system serves it: data stays there."""
+        return self.served_by is not None
+
+    @property
     def profile(self) -> Profile:
         """The published settings that hold for its clients."""
         return PROFILES[self.server.profile if self.server else "generic"]
