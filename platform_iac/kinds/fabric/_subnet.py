@@ -213,14 +213,16 @@ def checks(spec: Manager, context: Context, fabric: Fabric) -> Iterator[Check]:
 
 
 def _memberships(asks: str, spec: Manager, context: Context, fabric: Fabric) -> Iterator[Check]:
-    """Yield what proves that the first port of each host has the keys of its partitions and no other.
+    """Yield what proves that the first port of each host has its partitions' keys and no other, that of its jobs first.
 
     A manager asks, as it has the key without which ports answer nobody. Only ports whose GUID is known are found.
     """
-    wanted = _partitions.keys(_partitions.planned(spec.partitions, context), fabric, context)
+    partitions = _partitions.planned(spec.partitions, context)
+    wanted = _partitions.keys(partitions, fabric, context)
+    first = _partitions.first(partitions, fabric, context)
     for port in {port.host: port for port in reversed(fabric.adapters) if port.guid and port.name in wanted}.values():
         keys = [f"0x{key:04x}" for key in sorted(wanted[port.name])]
-        there = "".join(rf"(?=[\s\S]*{key})" for key in keys)
+        there = "".join(rf"(?=[\s\S]*{key})" for key in (rf"^ *0: 0x{first[port.name]:04x}\b", *keys))
         yield Check(
             name=f"{port.host} is in its partitions and in no other",
             host=asks,
