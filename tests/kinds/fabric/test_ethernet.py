@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
@@ -324,6 +325,29 @@ def test_priorities_of_switches_are_those_of_hosts() -> None:
     conf = text(run(planned(lossless=lossless)), "gpu0001", "/etc/nccl.conf")
     assert "NCCL_IB_TC=138\n" in conf
     assert "BGP_GLOBALS_AF_AGGREGATE_ADDR" not in spine
+
+
+def test_a_leaf_with_cables_of_two_rates_has_a_name_for_each_port() -> None:
+    data = spec(8, unit=32, pools=["gpu", "stor"])
+    slow = {**RAILS, "purpose": "storage", "devices": "mlx5_0", "interfaces": "enp24s0np0", "rate_gbps": 200}
+    hardware = {"like": "nvme-server", "nics": [slow]}
+    data["pools"]["stor"] = {"duty": "storage", "hosts": "stor[01-40]", "hardware": hardware}
+    platform = from_data(data)
+    found = wire(platform, hosts(platform))
+    assert found is not None
+    context = Context(platform, hosts(platform), place(found))
+    texts = {path: text for path, text in ethernet.exports(platform.fabric, context).items() if "switches/" in path}
+    cables = Counter(end for cable in found.cables for end in (cable.a, cable.b))
+    for path, text in texts.items():
+        tables = json.loads(text)
+        name = tables["DEVICE_METADATA"]["localhost"]["hostname"]
+        assert len(tables["PORT"]) == cables[name], path
+        assert {int(port.removeprefix("Ethernet")) % 8 for port in tables["PORT"]} == {0}
+        assert sum("|" in key for key in tables["INTERFACE"]) == cables[name]
+    assert {port["speed"] for text in texts.values() for port in json.loads(text)["PORT"].values()} == {
+        "200000",
+        "400000",
+    }
 
 
 @pytest.mark.parametrize(("rate", "lanes", "second"), [(400, None, 8), (100, None, 4), (800, 4, 4)])
