@@ -206,6 +206,15 @@ def test_a_host_with_more_ports_than_rails_is_told() -> None:
         plan("infiniband", Wish(rails=4, radix=64), nodes(3, rails=8))
 
 
+def test_an_adapter_with_two_cables_is_told() -> None:
+    manager = End(host="n0002", devices=("mlx5_0", "mlx5_9"), rate_gbps=400)
+    with pytest.raises(FabricError, match="`n0002 mlx5_0` would have two cables — name every port of `n0002` once"):
+        plan("infiniband", Wish(rails=8, radix=64, manager_cables=2), nodes(3), [manager])
+    twice = End(host="n0004", devices=("mlx5_0", "mlx5_0"), rate_gbps=400)
+    with pytest.raises(FabricError, match="`n0004 mlx5_0` would have two cables"):
+        plan("infiniband", Wish(rails=8, radix=64), [*nodes(3), twice])
+
+
 def test_managers_with_too_few_ports_are_told() -> None:
     one = End(host="sm1", devices=("mlx5_0",), rate_gbps=400)
     with pytest.raises(FabricError, match=r"4 manager cables .* have 1 — take `manager_cables: 1`"):

@@ -90,6 +90,8 @@ def wire(
     Raises:
         PlanError: it cannot be cabled; with the nearest that can.
     """
+    if manager_cables != 0 and (own := [pool for pool in spec.pools if platform.pools[pool].duty == "manager"]):
+        raise PlanError(f"fabric: managers have their cables already — take `{own[0]}` out of `pools`")
     nodes = _nodes(kind, spec, platform, hosts)
     given = guids or {}
     managers = _managers(kind, hosts) if manager_cables != 0 else []

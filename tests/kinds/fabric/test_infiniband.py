@@ -150,6 +150,16 @@ def test_pools_without_ports_are_told() -> None:
     assert counts(wired(manager, manager_cables=0)) == (8, 4, 0)
 
 
+def test_managers_among_the_nodes_are_not_cabled_twice() -> None:
+    nics = [{"kind": "infiniband", "purpose": "compute", "product": "NDR", "devices": "mlx5_0", "rate_gbps": 400}]
+    pools = {"gpu": GPU, "mgr": {"duty": "manager", "hosts": "mgr[01-02]", "hardware": {"nics": nics}}}
+    with pytest.raises(PlanError, match="managers have their cables already — take `mgr` out of `pools`"):
+        wired(pools, pools=["gpu", "mgr"])
+    hold(wired(pools, pools=["gpu"]))
+    with_none = wired({"gpu": {**GPU, "hosts": "gpu[01-30]"}, "mgr": pools["mgr"]}, pools=["gpu"], manager_cables=0)
+    assert not [one for one in with_none.adapters if one.host.startswith("mgr")]
+
+
 @pytest.mark.parametrize("guid", ["0xb83fd203009a0001", "B83FD203009A0001", "b83fd203009a001", "0" * 16])
 def test_what_is_no_guid_is_refused(guid: str) -> None:
     with pytest.raises(SpecError, match="is no GUID — write 16 digits 0-9 and a-f without 0x"):
