@@ -122,7 +122,7 @@ def test_on_prem_guids_are_those_of_the_spec_and_else_unknown() -> None:
 CANNOT = [
     ({"tiers": 2, "unit": 16, "radix": 32}, 128, "take 63 nodes at most or `tiers: 3`"),
     ({"radix": 63}, 31, "63 ports of a switch cannot be halved — take `radix: 62` or 64"),
-    ({"unit": 33}, 31, "a unit of 33 nodes .* — take `unit: 32` or less"),
+    ({"unit": 33}, 31, "a unit of 33 nodes .* — take `unit: 32`"),
     ({"rails": 16}, 31, "hosts of pool `gpu` have 8 ports, the fabric 16 rails — take `rails: 8`, other hardware"),
     ({"blocking": 2}, 31, "cannot be shared out 2:1 — take `blocking: "),
     ({"guids": {"gpu001": GUIDS[:7]}}, 31, r"\.guids\.gpu001: 7 GUIDs for 8 ports — give one for each"),
