@@ -1,31 +1,38 @@
-"""A fabric in DOT: for Graphviz, and for Cumulus Linux's Prescriptive Topology Manager, which checks cables by it.
+"""A fabric in DOT: for Graphviz, and for what checks cables by it.
 
-That tool reads edges `"node":"port" -- "node":"port"` and asks LLDP whether they are so; switch ports are
-called `swp<n>` there. Graphviz draws the same text, a cluster for each unit and tier.
+Edges are `"node":"port" -- "node":"port"`, as Cumulus Linux's Prescriptive Topology Manager reads them. Graphviz draws
+the same text, a cluster for each unit and tier.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from platform_iac.fabric.model import Fabric
 
 
-def write(fabric: Fabric, title: str) -> str:
-    """Return the fabric as an undirected graph: a node for each switch and host, an edge for each cable."""
-    return "".join(f"{line}\n" for line in _lines(fabric, title))
+NOTHING: Final[Mapping[tuple[str, int], str]] = MappingProxyType({})
 
 
-def _lines(fabric: Fabric, title: str) -> Iterator[str]:
+def write(fabric: Fabric, title: str, ports: Mapping[tuple[str, int], str] = NOTHING) -> str:
+    """Return the fabric as an undirected graph: a node for each switch and host, an edge for each cable.
+
+    `ports` are names by end and number, where a port is not called by its number, or a host's by its device.
+    """
+    return "".join(f"{line}\n" for line in _lines(fabric, title, ports))
+
+
+def _lines(fabric: Fabric, title: str, ports: Mapping[tuple[str, int], str]) -> Iterator[str]:
     hosts = {adapter.name: (adapter.host, adapter.device) for adapter in fabric.adapters}
 
     def end(name: str, port: int) -> str:
-        host, device = hosts.get(name, (name, f"swp{port}" if fabric.kind == "ethernet" else str(port)))
-        return f"{quoted(host)}:{quoted(device)}"
+        node, usual = hosts.get(name, (name, str(port)))
+        return f"{quoted(node)}:{quoted(ports.get((name, port), usual))}"
 
     yield f"graph {quoted(title)} {{"
     yield "  graph [rankdir=BT, ranksep=3, nodesep=0.1, splines=line]"

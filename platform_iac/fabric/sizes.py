@@ -9,19 +9,17 @@ ports) and three at radix^2/2 leaves (radix^3/4 end ports).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Literal
 
-from platform_iac.fabric import pods
+from platform_iac.fabric import nearest, pods
+from platform_iac.fabric.nearest import LARGEST_RADIX
 
 if TYPE_CHECKING:
     from platform_iac.fabric.pods import Pods
 
 Design = Literal["rail-optimised", "fat-tree"]
-LARGEST_RADIX: Final = 512
-RADICES: Final = (32, 36, 40, 64, 128, 144, 256, LARGEST_RADIX)
-"""What an error proposes: ports of switches that are sold, and the largest that is planned."""
 
 
 class FabricError(ValueError):
@@ -94,22 +92,49 @@ def size(wish: Wish, slots: int) -> Size:
     Raises:
         FabricError: no fabric of these numbers can be cabled.
     """
+    if wish.rails < 1:
+        raise FabricError("a fabric without rails connects nothing — give the hosts ports, or take `fabric` out")
+    try:
+        return _size(wish, slots)
+    except _MisfitError as misfit:
+
+        def fits(other: Wish, others: int | None = None) -> bool:
+            try:
+                _size(other, slots if others is None else others)
+            except _MisfitError:
+                return False
+            return True
+
+        way = nearest.proposed(wish, misfit.changes, fits, misfit.most)
+        raise FabricError(f"{misfit} — {way}") from None
+
+
+class _MisfitError(Exception):
+    """What is wrong with a wish, and what could be wished for instead."""
+
+    def __init__(self, what: str, *changes: nearest.Change, most: int = 0) -> None:
+        super().__init__(what)
+        self.changes, self.most = changes, most
+
+
+def _size(wish: Wish, slots: int) -> Size:
     node_ports = _node_ports(wish)
     unit, down, unit_leaves = _unit(wish, node_ports)
     up = Fraction(down) / wish.blocking
     if up.denominator != 1:
-        step = wish.blocking.numerator
-        per = 1 if wish.design == "rail-optimised" else wish.rails
-        raise FabricError(
-            f"{down} end ports of a leaf give no whole number of uplinks at {_ratio(wish.blocking)} blocking — "
-            f"take units that put {_either(down // step * step, -(-down // step) * step, node_ports)} on a leaf"
-            + (f" ({per} of each node)" if per > 1 else "")
+        raise _MisfitError(
+            f"{down} end ports of a leaf give no whole number of uplinks at {nearest.ratio(wish.blocking)} blocking",
+            "unit" if wish.design == "rail-optimised" else "blocking",
         )
     manager_slots = -(-wish.manager_cables // wish.rails)
     units = max(1, -(-(slots + manager_slots) // unit))
     tiers = wish.tiers or (2 if units * unit_leaves <= wish.radix else 3)
     if units * unit_leaves > _most_leaves(wish, tiers):
-        raise FabricError(_too_many(wish, slots, tiers, unit, unit_leaves))
+        raise _MisfitError(
+            f"{slots:,} nodes with {wish.rails} rails do not fit {tiers} tiers of {wish.radix}-port switches",
+            *("nodes", "tiers", "larger"),
+            most=_most_nodes(wish, tiers, unit, unit_leaves),
+        )
     return Size(
         wish=wish,
         tiers=tiers,
@@ -127,46 +152,32 @@ def size(wish: Wish, slots: int) -> Size:
 def _node_ports(wish: Wish) -> int:
     """Ports of a leaf on the side of the nodes."""
     if not 4 <= wish.radix <= LARGEST_RADIX:
-        bound = 4 if wish.radix < 4 else LARGEST_RADIX
-        raise FabricError(f"a switch of {wish.radix} ports is none to build a fabric of — take `radix: {bound}`")
+        raise _MisfitError(f"a switch of {wish.radix} ports is none to build a fabric of", "radix")
     if wish.radix % 2:
-        raise FabricError(
-            f"{wish.radix} ports of a switch cannot be halved — take `radix: {wish.radix - 1}` or {wish.radix + 1}"
-        )
+        raise _MisfitError(f"{wish.radix} ports of a switch cannot be halved", "radix")
     down = wish.radix * wish.blocking / (wish.blocking + 1)
     if down.denominator == 1 and down < wish.radix:
         return int(down)
-    below = max(wish.radix // 2, int(down))
-    nearest = [Fraction(ports, wish.radix - ports) for ports in (below, below + 1) if ports < wish.radix]
-    raise FabricError(
-        f"{wish.radix} ports of a leaf cannot be shared out {_ratio(wish.blocking)} — take `blocking: "
-        + " or ".join(f"{float(one):.6g}` ({_ratio(one)})" for one in nearest)
-    )
+    raise _MisfitError(f"{wish.radix} ports of a leaf cannot be shared out {nearest.ratio(wish.blocking)}", "blocking")
 
 
 def _unit(wish: Wish, node_ports: int) -> tuple[int, int, int]:
     """Return (node slots of a unit, end ports of a leaf, leaves of a unit)."""
-    if wish.rails < 1:
-        raise FabricError("a fabric without rails connects nothing — give the hosts ports, or take `fabric` out")
     if wish.design == "rail-optimised":
         if wish.unit > node_ports:
-            raise FabricError(
-                f"a unit of {wish.unit} nodes needs as many ports of each of its leaves, which have {node_ports} — "
-                f"take `unit: {node_ports}` or less"
+            raise _MisfitError(
+                f"a unit of {wish.unit} nodes needs as many ports of each of its leaves, which have {node_ports}",
+                "unit",
             )
         return wish.unit or node_ports, wish.unit or node_ports, wish.rails
     on_leaf = node_ports // wish.rails
     if on_leaf == 0:
-        raise FabricError(
-            f"{wish.rails} rails of a node do not fit the {node_ports} ports down of one leaf — "
-            "take `design: rail-optimised`, or switches with more ports"
+        raise _MisfitError(
+            f"{wish.rails} rails of a node do not fit the {node_ports} ports down of one leaf", "design", "larger"
         )
     unit = wish.unit or on_leaf
     if unit % on_leaf:
-        raise FabricError(
-            f"a unit of {unit} nodes does not fill its leaves, which take {on_leaf} nodes each — "
-            f"take `unit: {_either(unit // on_leaf * on_leaf, -(-unit // on_leaf) * on_leaf, 1 << 30)}"
-        )
+        raise _MisfitError(f"a unit of {unit} nodes does not fill its leaves, which take {on_leaf} nodes each", "unit")
     return unit, on_leaf * wish.rails, unit // on_leaf
 
 
@@ -177,33 +188,3 @@ def _most_leaves(wish: Wish, tiers: int) -> int:
 def _most_nodes(wish: Wish, tiers: int, unit: int, unit_leaves: int) -> int:
     units = _most_leaves(wish, tiers) // unit_leaves
     return max(0, units * unit - -(-wish.manager_cables // wish.rails))
-
-
-def _too_many(wish: Wish, slots: int, tiers: int, unit: int, unit_leaves: int) -> str:
-    what = f"{slots:,} nodes with {wish.rails} rails do not fit {tiers} tiers of {wish.radix}-port switches"
-    most = _most_nodes(wish, tiers, unit, unit_leaves)
-    ways = [f"take {most:,} nodes at most"] if most else []
-    if tiers == 2 and _fits(replace(wish, tiers=3), slots):
-        ways.append("`tiers: 3`")
-    elif radix := next(
-        (radix for radix in RADICES if radix > wish.radix and _fits(replace(wish, radix=radix), slots)), 0
-    ):
-        ways.append(f"`radix: {radix}`")
-    return f"{what} — {' or '.join(ways) or 'take fewer nodes or rails'}"
-
-
-def _fits(wish: Wish, slots: int) -> bool:
-    try:
-        size(wish, slots)
-    except FabricError:
-        return False
-    return True
-
-
-def _ratio(blocking: Fraction) -> str:
-    return f"{blocking.numerator}:{blocking.denominator}"
-
-
-def _either(low: int, high: int, most: int) -> str:
-    found = [str(one) for one in dict.fromkeys((low, high)) if 0 < one <= most]
-    return " or ".join(found)

@@ -16,7 +16,7 @@ from platform_iac.fabric.notes import notes
 from platform_iac.fabric.sizes import FabricError, Size, Wish, size
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 UNPLACED: tuple[str, str] = ("manager-1", "manager-2")
 """What the two managers are called that the spec has cables for but no hosts."""
@@ -55,6 +55,7 @@ def plan(
     ports += _manager_ports(numbers, managers, rate)
     leaves, spines, cores = _switches(numbers, switch_guids or {})
     ends = [_plugged(port, numbers, leaves) for port in ports]
+    _once(adapter for adapter, _ in ends)
     return Fabric(
         kind=kind,
         tiers=numbers.tiers,
@@ -131,6 +132,15 @@ def _plugged(port: _Port, numbers: Size, leaves: Sequence[Switch]) -> tuple[Adap
     return adapter, Cable(
         layer=port.layer, a=adapter.name, a_port=1, b=leaf.name, b_port=leaf_port, rate_gbps=end.rate_gbps
     )
+
+
+def _once(adapters: Iterable[Adapter]) -> None:
+    """Return when no adapter has two cables."""
+    seen: set[str] = set()
+    for adapter in adapters:
+        if adapter.name in seen:
+            raise FabricError(f"`{adapter.name}` would have two cables — name every port of `{adapter.host}` once")
+        seen.add(adapter.name)
 
 
 def _leaf_port(numbers: Size, slot: int, rail: int) -> tuple[int, int]:

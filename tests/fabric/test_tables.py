@@ -99,9 +99,10 @@ def test_dot_has_an_edge_for_each_cable_and_a_cluster_for_each_unit() -> None:
     assert {name for edge in edges for name in (edge[0], edge[2])} == set(named)
 
 
-def test_ethernet_ports_are_called_as_the_switch_calls_them() -> None:
-    text = dot.write(replace(fabric(), kind="ethernet"), "x")
-    assert '"gpu01":"mlx5_0" -- "leaf-01-1":"swp1"' in text
+def test_ports_are_called_as_their_kind_of_fabric_says() -> None:
+    text = dot.write(fabric(), "x", {("gpu01 mlx5_0", 1): "enp24s0np0", ("leaf-01-1", 1): "Ethernet0"})
+    assert '"gpu01":"enp24s0np0" -- "leaf-01-1":"Ethernet0"' in text
+    assert '"gpu02":"mlx5_0" -- "leaf-01-1":"2"' in text
 
 
 def test_dot_takes_no_name_for_syntax() -> None:

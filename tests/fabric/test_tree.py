@@ -171,19 +171,26 @@ def test_a_size_that_does_not_share_out_names_those_near_that_do() -> None:
 
 REFUSED = [
     ({"radix": 63}, 8, "63 ports of a switch cannot be halved — take `radix: 62` or 64"),
-    ({"radix": 2}, 8, "none to build a fabric of — take `radix: 4`"),
-    ({"unit": 40}, 8, "a unit of 40 nodes .* which have 32 — take `unit: 32` or less"),
+    ({"radix": 2}, 8, "none to build a fabric of — take `radix: 8`"),
+    ({"unit": 40}, 8, "a unit of 40 nodes .* which have 32 — take `unit: 32`"),
     ({"tiers": 2}, 256, "256 nodes with 8 rails do not fit 2 tiers .* take 255 nodes at most or `tiers: 3`"),
     ({}, 8192, "do not fit 3 tiers of 64-port switches — take 8,191 nodes at most or `radix: 128`"),
     ({"radix": 8, "rails": 8, "tiers": 2}, 4, "take 3 nodes at most or `tiers: 3`"),
     ({"radix": 4, "rails": 8, "tiers": 2}, 4, "do not fit 2 tiers of 4-port switches — "),
     ({"blocking": ratio("2:1")}, 8, r"cannot be shared out 2:1 — take `blocking: 1.90909` \(21:11\) or 2.04762"),
+    ({"blocking": ratio("3:1"), "unit": 10}, 8, "no whole number of uplinks at 3:1 blocking — take `unit: 9` or 12"),
     (
-        {"blocking": ratio("3:1"), "unit": 10},
+        {"design": "fat-tree", "rails": 4, "radix": 40, "blocking": ratio("3:1")},
         8,
-        "no whole number of uplinks at 3:1 blocking — .* put 9 or 12 on a leaf",
+        r"28 end ports .* 3:1 blocking — take `blocking: 2.33333` \(7:3\) or 4 \(4:1\)",
     ),
-    ({"design": "fat-tree", "unit": 30}, 8, "which take 4 nodes each — take `unit: 28 or 32"),
+    ({"radix": 32, "blocking": ratio("31:2")}, 8, r"shared out 31:2 — take `blocking: 15` \(15:1\)"),
+    (
+        {"radix": 63, "unit": 40, "blocking": ratio("3:1")},
+        8,
+        "take `radix: 62` or 64, and leave `unit`, `tiers` and `blocking` out",
+    ),
+    ({"design": "fat-tree", "unit": 30}, 8, "which take 4 nodes each — take `unit: 28` or 32"),
     (
         {"design": "fat-tree", "radix": 8, "rails": 5},
         8,
@@ -204,6 +211,15 @@ def test_what_cannot_be_cabled_says_why_and_names_the_nearest_that_can(
 def test_a_host_with_more_ports_than_rails_is_told() -> None:
     with pytest.raises(FabricError, match="`n0001` has 8 ports for 4 rails — take `rails: 8`"):
         plan("infiniband", Wish(rails=4, radix=64), nodes(3, rails=8))
+
+
+def test_an_adapter_with_two_cables_is_told() -> None:
+    manager = End(host="n0002", devices=("mlx5_0", "mlx5_9"), rate_gbps=400)
+    with pytest.raises(FabricError, match="`n0002 mlx5_0` would have two cables — name every port of `n0002` once"):
+        plan("infiniband", Wish(rails=8, radix=64, manager_cables=2), nodes(3), [manager])
+    twice = End(host="n0004", devices=("mlx5_0", "mlx5_0"), rate_gbps=400)
+    with pytest.raises(FabricError, match="`n0004 mlx5_0` would have two cables"):
+        plan("infiniband", Wish(rails=8, radix=64), [*nodes(3), twice])
 
 
 def test_managers_with_too_few_ports_are_told() -> None:

@@ -39,7 +39,7 @@ apiVersion: platform-iac/v1
 name: roleib
 sites:
   lab: {kind: lab, domain: lab.example.net, network: 10.93.0.0/24}
-fabric: {kind: infiniband, manager: {partitions: {storage: {pkey: 0x0010, sl: 1, weight: 96}}}}
+fabric: {kind: infiniband, manager: {partitions: {archive: {pkey: 0x0010, sl: 1, weight: 96}}}}
 pools:
   infra: {site: lab, duty: mirror, hosts: mirror01, addresses: 10.93.0.10}
   mgr:
@@ -221,7 +221,7 @@ def test_without_the_rule_for_default_hosts_are_cut_off_from_each_other(managed:
 
     assert may_talk(*both())
     for host in MANAGERS:
-        managed.ok(host, f"cp {rules} {aside} && echo 'storage=0x0010 : SELF=full ;' > {rules}")
+        managed.ok(host, f"cp {rules} {aside} && echo 'archive=0x0010 : SELF=full ;' > {rules}")
         managed.ok(host, "systemctl reload opensm")
     try:
         wait(lambda: both() == [[_partitions.DEFAULT]] * 2, "the tables that opensm then makes", lambda: str(both()))

@@ -74,17 +74,10 @@ def planned(given: Mapping[str, Partition], context: Context) -> dict[str, Parti
     A team has a pool of its own where every partition of the scheduler with that pool is for it alone.
 
     Raises:
-        PlanError: two have one key.
+        PlanError: two have one key, or one by which jobs run is given in a way that leaves some of them out.
     """
-    own: defaultdict[str, list[str]] = defaultdict(list)
-    for pool, team in _reserved(context).items():
-        own[team].append(pool)
-    found = {team: Partition(pkey=_pkey(team), pools=tuple(pools)) for team, pools in sorted(own.items())}
-    taken = {pool for pools in own.values() for pool in pools}
-    on_fabric = tuple(dict.fromkeys(host.pool for host in context.hosts if host.duty != "manager"))
-    if rest := tuple(pool for pool in on_fabric if pool not in taken):
-        found["platform"] = Partition(pkey=PLATFORM, pools=rest if taken else ())
-    found |= given
+    own = leading(context)
+    found = own | {name: _given(name, one, own.get(name), context) for name, one in given.items()}
     keys: dict[int, str] = {}
     for name, partition in found.items():
         if (other := keys.setdefault(partition.pkey, name)) != name:
@@ -93,6 +86,43 @@ def planned(given: Mapping[str, Partition], context: Context) -> dict[str, Parti
                 f"give `{name}` another one"
             )
     return dict(sorted(found.items()))
+
+
+def leading(context: Context) -> dict[str, Partition]:
+    """Return the partitions that come first in their ports' tables: each host is in one and only one.
+
+    Programs that choose no partition take the first. A partition of the spec may be for some hosts, or limited.
+    """
+    own: defaultdict[str, list[str]] = defaultdict(list)
+    for pool, team in _reserved(context).items():
+        own[team].append(pool)
+    found = {team: Partition(pkey=_pkey(team), pools=tuple(pools)) for team, pools in sorted(own.items())}
+    taken = {pool for pools in own.values() for pool in pools}
+    if rest := tuple(pool for pool in _pools(context) if pool not in taken):
+        found["platform"] = Partition(pkey=PLATFORM, pools=rest if taken else ())
+    return found
+
+
+def _given(name: str, partition: Partition, own: Partition | None, context: Context) -> Partition:
+    """Return a partition of the spec; one that stands for one of ours keeps its members."""
+    if own is None:
+        return partition
+    if partition.members == "limited":
+        raise PlanError(
+            f"fabric.partitions.{name}: jobs run in it, and limited members cannot talk to each other — "
+            "take `members: full`, or another name"
+        )
+    everyone = _pools(context)
+    if partition.pools and set(partition.pools) != set(own.pools or everyone):
+        raise PlanError(
+            f"fabric.partitions.{name}: jobs run in it, on pools {', '.join(own.pools or everyone)} — "
+            "leave `pools` out, or take another name"
+        )
+    return partition.model_copy(update={"pools": own.pools})
+
+
+def _pools(context: Context) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(host.pool for host in context.hosts if host.duty != "manager"))
 
 
 def _reserved(context: Context) -> dict[str, str]:
@@ -126,7 +156,7 @@ def rules(partitions: Mapping[str, Partition], fabric: Fabric, context: Context)
         if partition.sl:
             flags.append(f"sl={partition.sl}")
         head = ",".join(flags)
-        if not partition.pools and not all(port.guid for port in ports):
+        if _all(partition, ports):
             yield f"{head} : ALL_CAS={partition.members} ;"
             continue
         if unknown := next((port for port in ports if not port.guid), None):
@@ -142,18 +172,10 @@ def rules(partitions: Mapping[str, Partition], fabric: Fabric, context: Context)
 def led(
     partitions: Mapping[str, Partition], fabric: Fabric, context: Context
 ) -> Iterator[tuple[str, Partition, list[Adapter], bool]]:
-    """Yield each partition with its ports, and whether it comes first in their tables.
-
-    Programs that choose no partition take the first of their port's table.
-    """
-    taken: set[str] = set()
+    """Yield each partition with its ports, and whether it comes first in their tables."""
+    leaders = leading(context)
     for name, partition in partitions.items():
-        ports = members(partition, fabric, context)
-        own = {port.name for port in ports}
-        leads = not own & taken
-        if leads:
-            taken |= own
-        yield name, partition, ports, leads
+        yield name, partition, members(partition, fabric, context), name in leaders
 
 
 def members(partition: Partition, fabric: Fabric, context: Context) -> list[Adapter]:
@@ -165,12 +187,37 @@ def members(partition: Partition, fabric: Fabric, context: Context) -> list[Adap
 
 def keys(partitions: Mapping[str, Partition], fabric: Fabric, context: Context) -> dict[str, set[int]]:
     """Return the partition keys that each port must have, membership bit included, by the port's name."""
-    found = {port.name: {DEFAULT} for port in _of(fabric, context, managers=False)}
-    found |= {port.name: {DEFAULT | FULL} for port in _of(fabric, context, managers=True)}
+    found = {port.name: {key} for port, key in _default(fabric, context)}
     for partition in partitions.values():
-        for port in members(partition, fabric, context):
-            found[port.name].add(partition.pkey | (FULL if partition.members == "full" else 0))
+        key = partition.pkey | (FULL if partition.members == "full" else 0)
+        for port in _ruled(partition, members(partition, fabric, context), fabric, context):
+            found[port.name].add(key)
     return found
+
+
+def first(partitions: Mapping[str, Partition], fabric: Fabric, context: Context) -> dict[str, int]:
+    """Return the key that comes first in each port's table, membership bit included, by the port's name."""
+    found = {port.name: key for port, key in _default(fabric, context)}
+    for _, partition, ports, leads in led(partitions, fabric, context):
+        if leads:
+            found |= {port.name: partition.pkey | FULL for port in _ruled(partition, ports, fabric, context)}
+    return found
+
+
+def _default(fabric: Fabric, context: Context) -> Iterator[tuple[Adapter, int]]:
+    """Yield every port with its key of the default partition."""
+    yield from ((port, DEFAULT) for port in _of(fabric, context, managers=False))
+    yield from ((port, DEFAULT | FULL) for port in _of(fabric, context, managers=True))
+
+
+def _all(partition: Partition, ports: list[Adapter]) -> bool:
+    """Whether its rule is for all adapters, as it names no pools and not all GUIDs are known."""
+    return not partition.pools and not all(port.guid for port in ports)
+
+
+def _ruled(partition: Partition, ports: list[Adapter], fabric: Fabric, context: Context) -> list[Adapter]:
+    """Its ports, and the managers' where its rule is for all adapters."""
+    return ports + _of(fabric, context, managers=True) if _all(partition, ports) else ports
 
 
 def _of(fabric: Fabric, context: Context, *, managers: bool) -> list[Adapter]:

@@ -46,7 +46,9 @@ class Manager(Model):
         description="opensm on the hosts with `duty: manager`; `ufm` is an appliance that owns its files.",
     )
     engine: Engine = setting(
-        "ftree", impact="restart", description="Routing engine; opensm never falls back to another one."
+        "ftree",
+        impact="restart",
+        description="Routing engine; opensm never falls back to another. `ftree` needs `switch_guids` of the top.",
     )
     qos: bool = setting(default=True, impact="restart", description="Virtual lanes are set up for service levels.")
     poll_seconds: Annotated[int, Field(ge=1, le=60)] = setting(
@@ -161,9 +163,21 @@ def _run(spec: Manager, context: Context, fabric: Fabric, hosts: tuple[Host, ...
 
 
 def _roots(spec: Manager, fabric: Fabric) -> tuple[str, ...]:
-    """GUIDs of the top switches; none where an engine needs none or the hardware's are not known: it finds them."""
+    """GUIDs of the top switches, for engines that know up from down; `updn` finds them where the spec does not say all.
+
+    Raises:
+        PlanError: `ftree` is not told one. It would take a pure fat tree only, and leave the ports of any other down:
+            pods that are not alike, or one uplink that is missing (opensm, osm_ucast_ftree.c).
+    """
     top = fabric.of_tier("core" if fabric.tiers == 3 else "spine")
-    return tuple(switch.guid for switch in top) if spec.engine != "minhop" and all(one.guid for one in top) else ()
+    unknown = [switch.name for switch in top if not switch.guid]
+    if spec.engine == "ftree" and unknown:
+        few = f"`{unknown[0]}`" + (f" to `{unknown[-1]}`" if len(unknown) > 1 else "")
+        raise PlanError(
+            f"fabric.manager: `ftree` is to be told the top switches, and nothing tells the GUIDs of {few} — "
+            "list them in `fabric.switch_guids`, or take `engine: minhop` until you know them"
+        )
+    return () if spec.engine == "minhop" or unknown else tuple(switch.guid for switch in top)
 
 
 def _names(fabric: Fabric) -> str:
@@ -213,14 +227,16 @@ def checks(spec: Manager, context: Context, fabric: Fabric) -> Iterator[Check]:
 
 
 def _memberships(asks: str, spec: Manager, context: Context, fabric: Fabric) -> Iterator[Check]:
-    """Yield what proves that the first port of each host has the keys of its partitions and no other.
+    """Yield what proves that the first port of each host has its partitions' keys and no other, that of its jobs first.
 
     A manager asks, as it has the key without which ports answer nobody. Only ports whose GUID is known are found.
     """
-    wanted = _partitions.keys(_partitions.planned(spec.partitions, context), fabric, context)
+    partitions = _partitions.planned(spec.partitions, context)
+    wanted = _partitions.keys(partitions, fabric, context)
+    first = _partitions.first(partitions, fabric, context)
     for port in {port.host: port for port in reversed(fabric.adapters) if port.guid and port.name in wanted}.values():
         keys = [f"0x{key:04x}" for key in sorted(wanted[port.name])]
-        there = "".join(rf"(?=[\s\S]*{key})" for key in keys)
+        there = "".join(rf"(?=[\s\S]*{key})" for key in (rf"^ *0: 0x{first[port.name]:04x}\b", *keys))
         yield Check(
             name=f"{port.host} is in its partitions and in no other",
             host=asks,

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from platform_iac.fabric import racks, tree
+from platform_iac.fabric import nearest, racks, tree
 from platform_iac.fabric.ibnet import placeholder
+from platform_iac.fabric.nearest import LARGEST_BLOCKING, LARGEST_RADIX, LARGEST_UNIT
 from platform_iac.fabric.racks import LayoutError
-from platform_iac.fabric.sizes import LARGEST_RADIX, Design, FabricError, Wish
+from platform_iac.fabric.sizes import Design, FabricError, Wish
 from platform_iac.fabric.tree import End
 from platform_iac.kinds.fabric._layout import Hall
 from platform_iac.plan.context import PlanError
@@ -38,7 +38,7 @@ class Tree(Model):
     radix: Annotated[int, Field(ge=1, le=LARGEST_RADIX)] = setting(
         64, impact="replace", description="Ports of a switch."
     )
-    unit: Annotated[int, Field(ge=1, le=4096)] | None = setting(
+    unit: Annotated[int, Field(ge=1, le=LARGEST_UNIT)] | None = setting(
         None,
         impact="replace",
         description="Node slots of a scalable unit, for which leaves are built; left out, as many as fill a leaf.",
@@ -46,7 +46,7 @@ class Tree(Model):
     tiers: Literal["auto", 2, 3] = setting(
         "auto", impact="replace", description="Tiers of switches; `auto` takes three where two do not carry the nodes."
     )
-    blocking: Annotated[float, Field(ge=1, le=16)] = setting(
+    blocking: Annotated[float, Field(ge=1, le=LARGEST_BLOCKING)] = setting(
         1, impact="replace", description="Ports down to ports up of a leaf: 1 carries everything, 3 a third of it."
     )
     design: Design = setting(
@@ -90,6 +90,8 @@ def wire(
     Raises:
         PlanError: it cannot be cabled; with the nearest that can.
     """
+    if manager_cables != 0 and (own := [pool for pool in spec.pools if platform.pools[pool].duty == "manager"]):
+        raise PlanError(f"fabric: managers have their cables already — take `{own[0]}` out of `pools`")
     nodes = _nodes(kind, spec, platform, hosts)
     given = guids or {}
     managers = _managers(kind, hosts) if manager_cables != 0 else []
@@ -99,7 +101,7 @@ def wire(
         radix=spec.radix,
         unit=spec.unit or 0,
         tiers=0 if spec.tiers == "auto" else spec.tiers,
-        blocking=Fraction(spec.blocking).limit_denominator(LARGEST_RADIX),
+        blocking=nearest.read(spec.blocking),
         design=spec.design,
         manager_cables=(min(ports, 4) if managers else 4) if manager_cables is None else manager_cables,
     )
@@ -184,11 +186,13 @@ def _rails(spec: Tree, platform: Platform, nodes: list[tuple[Host, _Ports]]) -> 
     """
     counts = {host.pool: len(ports.devices) for host, ports in nodes}
     rails = spec.rails or max(counts.values())
-    for pool, count in counts.items():
-        if count < rails and platform.pools[pool].duty == "compute":
+    computing = {pool: count for pool, count in counts.items() if platform.pools[pool].duty == "compute"}
+    fewest = min(computing.values(), default=rails)
+    for pool, count in computing.items():
+        if count < rails:
             raise PlanError(
                 f"fabric: hosts of pool `{pool}` have {count} ports, the fabric {rails} rails — "
-                f"take `rails: {count}`, other hardware, or leave the pool out of the fabric's `pools`"
+                f"take `rails: {fewest}`, other hardware, or leave the pool out of the fabric's `pools`"
             )
     return rails
 

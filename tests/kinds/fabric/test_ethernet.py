@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
@@ -260,7 +261,11 @@ def switches(found: Fabric, **fabric: Any) -> dict[str, dict[str, Any]]:
     """The configuration of every switch, read back."""
     platform = from_data(spec(32, **fabric))
     exported = ethernet.exports(platform.fabric, Context(platform, hosts(platform), place(found)))
-    return {path.removeprefix("switches/").removesuffix(".json"): json.loads(text) for path, text in exported.items()}
+    return {
+        path.removeprefix("switches/").removesuffix(".json"): json.loads(text)
+        for path, text in exported.items()
+        if path.startswith("switches/")
+    }
 
 
 def test_both_ends_of_every_cable_between_switches_agree() -> None:
@@ -324,6 +329,46 @@ def test_priorities_of_switches_are_those_of_hosts() -> None:
     conf = text(run(planned(lossless=lossless)), "gpu0001", "/etc/nccl.conf")
     assert "NCCL_IB_TC=138\n" in conf
     assert "BGP_GLOBALS_AF_AGGREGATE_ADDR" not in spine
+
+
+def test_the_graph_names_ports_as_linux_and_sonic_do() -> None:
+    def graph(*nics: dict[str, Any]) -> str:
+        platform = from_data(spec(32, list(nics)))
+        context = Context(platform, hosts(platform), wire(platform, hosts(platform)))
+        return ethernet.exports(platform.fabric, context)["fabric.dot"]
+
+    text = graph(RAILS, MANAGEMENT)
+    edges = re.findall(r'^  "(.*)":"(.*)" -- "(.*)":"(.*)"$', text, re.MULTILINE)
+    assert ("gpu0002", "enp64s0np0", "leaf-01-2", "Ethernet8") in edges
+    assert ("leaf-01-1", "Ethernet256", "spine-001", "Ethernet0") in edges
+    for name, tables in switches(wired()).items():
+        own = {edge[at + 1] for edge in edges for at in (0, 2) if edge[at] == name}
+        assert own == tables["PORT"].keys()
+    unnamed = {key: value for key, value in RAILS.items() if key != "interfaces"}
+    assert '"gpu0001":"mlx5_0" -- "leaf-01-1":"Ethernet0"' in graph(unnamed)
+
+
+def test_a_leaf_with_cables_of_two_rates_has_a_name_for_each_port() -> None:
+    data = spec(8, unit=32, pools=["gpu", "stor"])
+    slow = {**RAILS, "purpose": "storage", "devices": "mlx5_0", "interfaces": "enp24s0np0", "rate_gbps": 200}
+    hardware = {"like": "nvme-server", "nics": [slow]}
+    data["pools"]["stor"] = {"duty": "storage", "hosts": "stor[01-40]", "hardware": hardware}
+    platform = from_data(data)
+    found = wire(platform, hosts(platform))
+    assert found is not None
+    context = Context(platform, hosts(platform), place(found))
+    texts = {path: text for path, text in ethernet.exports(platform.fabric, context).items() if "switches/" in path}
+    cables = Counter(end for cable in found.cables for end in (cable.a, cable.b))
+    for path, text in texts.items():
+        tables = json.loads(text)
+        name = tables["DEVICE_METADATA"]["localhost"]["hostname"]
+        assert len(tables["PORT"]) == cables[name], path
+        assert {int(port.removeprefix("Ethernet")) % 8 for port in tables["PORT"]} == {0}
+        assert sum("|" in key for key in tables["INTERFACE"]) == cables[name]
+    assert {port["speed"] for text in texts.values() for port in json.loads(text)["PORT"].values()} == {
+        "200000",
+        "400000",
+    }
 
 
 @pytest.mark.parametrize(("rate", "lanes", "second"), [(400, None, 8), (100, None, 4), (800, 4, 4)])

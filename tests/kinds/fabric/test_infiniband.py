@@ -122,7 +122,7 @@ def test_on_prem_guids_are_those_of_the_spec_and_else_unknown() -> None:
 CANNOT = [
     ({"tiers": 2, "unit": 16, "radix": 32}, 128, "take 63 nodes at most or `tiers: 3`"),
     ({"radix": 63}, 31, "63 ports of a switch cannot be halved — take `radix: 62` or 64"),
-    ({"unit": 33}, 31, "a unit of 33 nodes .* — take `unit: 32` or less"),
+    ({"unit": 33}, 31, "a unit of 33 nodes .* — take `unit: 32`"),
     ({"rails": 16}, 31, "hosts of pool `gpu` have 8 ports, the fabric 16 rails — take `rails: 8`, other hardware"),
     ({"blocking": 2}, 31, "cannot be shared out 2:1 — take `blocking: "),
     ({"guids": {"gpu001": GUIDS[:7]}}, 31, r"\.guids\.gpu001: 7 GUIDs for 8 ports — give one for each"),
@@ -148,6 +148,16 @@ def test_pools_without_ports_are_told() -> None:
     with pytest.raises(PlanError, match="`sm01` is to manage it and has no InfiniBand port — give pool `sm` hardware"):
         wired(manager)
     assert counts(wired(manager, manager_cables=0)) == (8, 4, 0)
+
+
+def test_managers_among_the_nodes_are_not_cabled_twice() -> None:
+    nics = [{"kind": "infiniband", "purpose": "compute", "product": "NDR", "devices": "mlx5_0", "rate_gbps": 400}]
+    pools = {"gpu": GPU, "mgr": {"duty": "manager", "hosts": "mgr[01-02]", "hardware": {"nics": nics}}}
+    with pytest.raises(PlanError, match="managers have their cables already — take `mgr` out of `pools`"):
+        wired(pools, pools=["gpu", "mgr"])
+    hold(wired(pools, pools=["gpu"]))
+    with_none = wired({"gpu": {**GPU, "hosts": "gpu[01-30]"}, "mgr": pools["mgr"]}, pools=["gpu"], manager_cables=0)
+    assert not [one for one in with_none.adapters if one.host.startswith("mgr")]
 
 
 @pytest.mark.parametrize("guid", ["0xb83fd203009a0001", "B83FD203009A0001", "b83fd203009a001", "0" * 16])
@@ -176,6 +186,47 @@ def test_a_node_more_changes_nothing_on_the_others() -> None:
     few, more = files(20), files(21)
     assert {host: more[host] for host in few} == few
     assert more.keys() - few.keys() == {"gpu021"}
+
+
+def managed(count: int = 31, /, engine: str = "", known: int = 0, **fabric: Any) -> str:
+    """The manager's opensm.conf on hardware whose first switches of the top tier, so many, have GUIDs."""
+    nics = [{"kind": "infiniband", "purpose": "compute", "product": "NDR", "devices": "mlx5_0", "rate_gbps": 400}]
+    pools = {
+        "gpu": {**GPU, "hosts": f"gpu[0001-{count:04}]", "site": "dc1", "addresses": "10.0.1.1"},
+        "sm": {"duty": "manager", "hosts": "sm01", "site": "dc1", "addresses": "10.0.0.31", "hardware": {"nics": nics}},
+    }
+    access = {"ssh_config": "/none/ssh_config", "known_hosts": "/none/known_hosts"}
+    site = {"kind": "onprem", "domain": "dc1.example.net", "network": "10.0.0.0/16", "access": access}
+    if engine:
+        fabric["manager"] = {"engine": engine}
+    guids = {f"spine-{number:03}": f"b83fd2030000{number:04x}" for number in range(1, known + 1)}
+    plan = make(from_data({**spec(pools, switch_guids=guids, **fabric), "sites": {"dc1": site}}))
+    run = next(run for run in plan.runs if run.name == "infiniband_manager")
+    (said,) = [check.expect for check in plan.checks if check.name.startswith("opensm on sm01 routes by")]
+    conf = next(file.content for file in run.host_files["sm01"] if file.path == "/etc/opensm/opensm.conf")
+    assert f"master {engine or 'ftree'}|" in said
+    assert ("/etc/opensm/root_guids" in {file.path for file in run.files}) == ("root_guid_file" in conf)
+    return conf
+
+
+@pytest.mark.parametrize(("known", "unknown"), [(0, "`spine-001` to `spine-004`"), (3, "`spine-004`")])
+def test_ftree_is_told_the_top_switches_or_not_taken(known: int, unknown: str) -> None:
+    with pytest.raises(PlanError, match=rf"the GUIDs of {unknown} — list them in .*, or take `engine: minhop`"):
+        managed(known=known)
+    assert "routing_engine ftree,no_fallback\nroot_guid_file /etc/opensm/root_guids\n" in managed(known=4)
+
+
+def test_three_tiers_are_told_their_cores() -> None:
+    with pytest.raises(PlanError, match="the GUIDs of `core-001` to `core-128` — list them"):
+        managed(1000)
+    assert "routing_engine minhop,no_fallback\n" in managed(1000, engine="minhop")
+
+
+@pytest.mark.parametrize("engine", ["minhop", "updn"])
+def test_a_first_bring_up_takes_an_engine_that_asks_for_no_guids(engine: str) -> None:
+    assert f"routing_engine {engine},no_fallback\n" in managed(engine=engine)
+    assert "root_guid_file" not in managed(engine=engine)
+    assert ("root_guid_file" in managed(engine=engine, known=4)) == (engine == "updn")
 
 
 def test_without_sites_only_the_fabric_is_planned() -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from ipaddress import IPv4Network
 from typing import TYPE_CHECKING
 
+from platform_iac.fabric import dot
 from platform_iac.kinds.fabric import _nccl, _tree
-from platform_iac.kinds.fabric.ethernet import rails, sonic
+from platform_iac.kinds.fabric.ethernet import ports, rails, sonic
 from platform_iac.kinds.fabric.ethernet.addresses import AddressError, Addresses
 from platform_iac.kinds.fabric.ethernet.spec import Lossless, Spec
 from platform_iac.plan.context import PlanError
@@ -54,10 +55,16 @@ def checks(name: str, spec: Spec, context: Context) -> tuple[Check, ...]:  # noq
 
 
 def exports(spec: Spec, context: Context) -> dict[str, str]:
-    """Return the configuration of every switch, by file name. Wants a fabric with the lengths of its cables."""
+    """Return the configuration of every switch, and fabric.dot with the ports' own names, by file name.
+
+    Wants a fabric with the lengths of its cables.
+    """
     fabric = context.fabric or wire(spec, context.spec, context.hosts)
     addresses = _addresses(spec, fabric)
-    return {f"switches/{name}.json": text for name, text in sonic.configurations(spec, fabric, addresses)}
+    return {
+        "fabric.dot": dot.write(fabric, context.spec.name, ports.names(spec, fabric, context)),
+        **{f"switches/{name}.json": text for name, text in sonic.configurations(spec, fabric, addresses)},
+    }
 
 
 def _addresses(spec: Spec, fabric: Fabric) -> Addresses:

@@ -50,6 +50,7 @@ class _End:
 def configurations(spec: Spec, fabric: Fabric, addresses: Addresses) -> Iterator[tuple[str, str]]:
     """Yield name and configuration of every switch, in the order of the fabric."""
     switches = {switch.name: switch for switch in fabric.switches}
+    width = lanes(spec, fabric)
     ends: defaultdict[str, list[_End]] = defaultdict(list)
     for cable in fabric.cables:
         ends[cable.b].append(_End(cable, above=True, addresses=addresses, peers=switches))
@@ -57,11 +58,21 @@ def configurations(spec: Spec, fabric: Fabric, addresses: Addresses) -> Iterator
             ends[cable.a].append(_End(cable, above=False, addresses=addresses, peers=switches))
     for switch in fabric.switches:
         found = sorted(ends[switch.name], key=lambda end: end.port)
-        yield switch.name, json.dumps(_tables(spec, switch, found, addresses), indent=1) + "\n"
+        yield switch.name, json.dumps(_tables(spec, switch, found, addresses, width), indent=1) + "\n"
 
 
-def _tables(spec: Spec, switch: Switch, ends: list[_End], addresses: Addresses) -> dict[str, Any]:
-    names = {end.port: f"Ethernet{(end.port - 1) * _lanes(spec, end)}" for end in ends}
+def lanes(spec: Spec, fabric: Fabric) -> int:
+    """Return the lanes of a port: one number for the fabric, as its switches are alike, whatever hangs on a port."""
+    return spec.lanes or (8 if max((cable.rate_gbps for cable in fabric.cables), default=0) >= 400 else 4)
+
+
+def port_name(port: int, width: int) -> str:
+    """Return what SONiC calls a port of `width` lanes: all lanes of a switch are counted, and a port has its first."""
+    return f"Ethernet{(port - 1) * width}"
+
+
+def _tables(spec: Spec, switch: Switch, ends: list[_End], addresses: Addresses, width: int) -> dict[str, Any]:
+    names = {end.port: port_name(end.port, width) for end in ends}
     return {
         "DEVICE_METADATA": {
             "localhost": {
@@ -86,10 +97,6 @@ def _tables(spec: Spec, switch: Switch, ends: list[_End], addresses: Addresses) 
         **_routing(switch, ends, addresses),
         **_quality(spec.lossless, list(names.values())),
     }
-
-
-def _lanes(spec: Spec, end: _End) -> int:
-    return spec.lanes or (8 if end.rate_gbps >= 400 else 4)
 
 
 def _whole(metres: float) -> int:

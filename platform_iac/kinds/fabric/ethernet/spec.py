@@ -76,7 +76,7 @@ class Spec(Tree):
     lanes: Annotated[int, Field(ge=1, le=16)] | None = setting(
         None,
         impact="none",
-        description="Lanes of a switch's port, by which SONiC counts them; left out, 8 from 400 Gb/s on and else 4.",
+        description="Lanes of a switch's port, by which SONiC counts; left out, 8 with cables of 400 Gb/s, else 4.",
     )
     first_asn: Annotated[int, Field(ge=64512, le=4294900000)] = setting(
         4_200_000_000, impact="none", description="AS numbers of the switches begin here (RFC 6996: private ones)."
