@@ -12,6 +12,7 @@ from typing import Any
 
 from platform_iac.commands import child
 from platform_iac.commands.lock import locks
+from platform_iac.lab.paths import labs, locked, private_dir
 
 TOP = Path(__file__).resolve().parents[2]
 PROJECT = "platform-iac"
@@ -89,6 +90,12 @@ def select(stack: str, *, quiet: bool = False) -> None:
             raise EngineError(f"the stack {stack} can be neither selected nor created: {done.stderr.strip()}")
     elif pulumi(*argv) != 0:
         raise EngineError(f"the stack {stack} can be neither selected nor created; see above")
+    with locked(private_dir(labs().parent / "locks") / f"{stack.replace('/', '_')}.lock"):
+        _let_go_of_dead_locks(stack)
+
+
+def _let_go_of_dead_locks(stack: str) -> None:
+    """Cancel what a dead run holds. One at a time: `pulumi cancel` takes any lock, also one that came since."""
     for lock in locks(os.environ.get("PULUMI_BACKEND_URL", ""), PROJECT, stack):
         if lock.alive is None or lock.alive:
             raise EngineError(

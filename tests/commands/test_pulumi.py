@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import socket
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -17,6 +19,7 @@ echo "$*" >> "$PULUMI_DOUBLE/asked"
 case "$1 $2" in
 "stack export") cat "$PULUMI_DOUBLE/state.json" ;;
 "stack import") cat > "$PULUMI_DOUBLE/imported.json" ;;
+"cancel --yes") sleep 0.5; rm -f "$PULUMI_DOUBLE"/backend/.pulumi/locks/organization/*/t/* ;;
 esac
 """
 DEAD = 4_194_305  # above the kernel's largest process id
@@ -33,6 +36,7 @@ def double(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (locks / "lock.json").write_text(json.dumps(lock))
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     monkeypatch.setenv("PULUMI_DOUBLE", str(tmp_path))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("PULUMI_BACKEND_URL", f"file://{tmp_path / 'backend'}")
     return tmp_path
 
@@ -47,6 +51,14 @@ def test_a_dead_run_s_lock_is_released_and_what_it_began_is_forgotten(double: Pa
     pulumi.select("t")
     assert any(line.startswith("cancel ") for line in (double / "asked").read_text().splitlines())
     assert json.loads((double / "imported.json").read_text()) == json.loads(begun(("creating", "aws:ec2/instance")))
+
+
+def test_of_two_that_meet_a_dead_lock_one_cancels(double: Path) -> None:
+    (double / "state.json").write_text(begun())
+    argv = [sys.executable, "-c", "from platform_iac.commands import pulumi; pulumi.select('t')"]
+    assert [run.wait(timeout=60) for run in [subprocess.Popen(argv) for _ in range(2)]] == [0, 0]
+    asked = (double / "asked").read_text().splitlines()
+    assert len([line for line in asked if line.startswith("cancel ")]) == 1
 
 
 def test_a_state_in_which_nothing_was_begun_is_left_alone(double: Path) -> None:
