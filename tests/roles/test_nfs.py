@@ -151,6 +151,22 @@ def test_a_job_finds_its_own_folder_on_the_nodes_disks(lab: Lab) -> None:
     assert lab.run("node01", "rm -r /scratch/alice", user="bob").rc != 0
 
 
+def test_the_sweep_leaves_what_is_read_and_takes_what_is_not(lab: Lab) -> None:
+    # No program can set when a file was made or last changed: the clock is back while these are written.
+    old = "mkdir /scratch/old && echo 1 >/scratch/old/read && echo 1 >/scratch/old/unread"
+    back = "now=$(date +%s); date -s @$((now - 30 * 86400))"
+    lab.ok("node01", f"{back}; {old}; rc=$?; date -s @$((now + 1)); exit $rc")
+    ages = "stat -c '%X %Y %Z' /scratch/old/read"
+    assert len(set(lab.ok("node01", ages).split())) == 1
+    accessed, modified, changed = map(int, lab.ok("node01", f"cat /scratch/old/read >/dev/null; {ages}").split())
+    assert accessed > modified + 29 * 86400
+    assert modified == changed
+    lab.ok("node01", "systemd-tmpfiles --clean /etc/tmpfiles.d/scratch.conf")
+    assert lab.ok("node01", "ls -A /scratch/old").split() == ["read"]
+    assert lab.run("node01", "test -d /scratch/.jobs").ok()
+    lab.ok("node01", "rm -r /scratch/old")
+
+
 def test_power_loss_of_the_server_under_load_loses_no_acknowledged_write(
     lab: Lab, record_property: Callable[[str, object], None]
 ) -> None:
