@@ -109,6 +109,21 @@ def test_checks_of_the_plan_pass(lab: Lab) -> None:
     assert not [f"{result.check.name}: {result.reason}" for result in results if not result.passed]
 
 
+def test_mdadm_says_of_an_array_what_the_role_compares(lab: Lab) -> None:
+    wanted = {"MD_LEVEL=raid10", "MD_DEVICES=4"}
+    detail, disk = (
+        lab.ok("nvme01", f"mdadm {query}").splitlines()
+        for query in ("--detail --export /dev/md/nfs", "--examine --export /dev/nvme0n1")
+    )
+    assert wanted <= set(detail)
+    assert wanted <= set(disk)
+    assert [line for line in detail if line.startswith("MD_UUID=")] == [
+        line for line in disk if line.startswith("MD_UUID=")
+    ]
+    roles = sorted(line.rpartition("=")[2] for line in detail if line.partition("=")[0].endswith("_ROLE"))
+    assert roles == ["0", "1", "2", "3"]
+
+
 def test_each_mount_goes_over_its_own_transport(lab: Lab) -> None:
     # The options alone are no proof: a shared connection would show them too. The kernel counts each connection.
     mounts = lab.ok("node01", "cat /proc/mounts")
