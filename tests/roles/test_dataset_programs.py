@@ -236,6 +236,63 @@ def test_what_is_not_as_declared_is_refused(
         fetch(programs, folder, **more)
 
 
+def linked(source: Path) -> None:
+    """Make a source that has links to a file, to a folder, to nothing, and in a circle, and a pipe."""
+    (source / "train").mkdir(parents=True)
+    (source / "train" / "plain.csv").write_text("one")
+    (source / "shelf").mkdir()
+    (source / "shelf" / "far.csv").write_text("two")
+    (source / "shelf" / "round").symlink_to(source)
+    (source / "train" / "a.csv").symlink_to("plain.csv")
+    (source / "train" / "gone.txt").symlink_to("nowhere")
+    (source / "more").symlink_to("shelf")
+    os.mkfifo(source / "pipe.log")
+
+
+@pytest.mark.parametrize(
+    ("only", "says"),
+    [
+        ([], "more"),
+        (["*.csv"], "more"),
+        (["/train/*.csv"], "train/a.csv"),
+        (["train/a*"], "more"),  # as more/round/train/a.csv
+        (["/train/*.txt"], "train/gone.txt"),
+        (["/more/far.csv"], "more"),
+        (["/m**.csv"], "more"),
+        (["*.log"], "more"),
+        (["/*.log"], "pipe.log"),
+        (["/train/plain.csv"], ""),
+        (["/*.csv"], ""),
+        (["plain.tsv"], ""),
+        (["/shelf/*.csv"], ""),
+    ],
+)
+def test_a_folder_with_links_is_refused_before_anything_is_moved(
+    programs: SimpleNamespace, folder: Any, rclone: Rclone, tmp_path: Path, only: list[str], says: str
+) -> None:
+    source = tmp_path / "source" / "2"
+    linked(source)
+    declared = {"source": str(source), "manifests": str(source.parent), "only": only}
+    if not says:
+        assert fetch(programs, folder, **declared)
+        return
+    with pytest.raises(programs.files.RefusedError, match=f"{source}/{says}' is neither a file nor a folder"):
+        fetch(programs, folder, **declared)
+    assert not (rclone.folder / "asked").exists()
+
+
+def test_a_manifest_that_is_a_link_is_not_passed_over(
+    programs: SimpleNamespace, folder: Any, rclone: Rclone, tmp_path: Path
+) -> None:
+    source = tmp_path / "source" / "2"
+    source.mkdir(parents=True)
+    declared = {"source": str(source), "manifests": str(source.parent)}
+    assert fetch(programs, folder, **declared)
+    (source.parent / "2.sha256").symlink_to("elsewhere")
+    with pytest.raises(programs.files.RefusedError, match=r"2\.sha256' is neither a file"):
+        fetch(programs, folder, **declared)
+
+
 BROKEN = {"a": "has other content", "b": "is missing", "c": "can be written", "d": "is not in its manifest"}
 
 

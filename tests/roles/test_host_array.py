@@ -21,6 +21,7 @@ ARRAY = {
     "count": 4,
     "size_gb": 1000,
 }
+SAID = "MD_LEVEL=raid10\nMD_DEVICES=4\nMD_METADATA=1.2\nMD_UUID=6f1ed002:ab595d4e:9d8ca1b2:c3d4e5f6\n"
 OURS = "TYPE=linux_raid_member\nUUID=6f1ed002:ab595d4e:9d8ca1b2:c3d4e5f6\n"
 
 
@@ -51,6 +52,8 @@ def commands(module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Any:
             if command[0] == "blkid":
                 text = on.get(command[-1], "")
                 return (0, text) if text else (2, "")
+            if command[:3] in (("mdadm", "--detail", "--export"), ("mdadm", "--examine", "--export")):
+                return 0, have.mdadm  # type: ignore[attr-defined]
             ran.append(command)
             return 0, ""
 
@@ -58,7 +61,22 @@ def commands(module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Any:
         monkeypatch.setattr(module, "Path", lambda path: Path("/nowhere"))
         return ran
 
+    have.mdadm = SAID  # type: ignore[attr-defined]
+    monkeypatch.setattr(module.shutil, "which", lambda name: f"/sbin/{name}")
     return have
+
+
+@pytest.fixture
+def start(module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A function that makes the array run, with its file system."""
+    look = module.look
+    xfs = module.Disk("/dev/md/nfs", "xfs", ARRAY["filesystem_uuid"])
+
+    def run() -> None:
+        monkeypatch.setattr(module, "Path", lambda path: Path("/"))
+        monkeypatch.setattr(module, "look", lambda path: xfs if path == xfs.path else look(path))
+
+    return run
 
 
 def test_blank_disks_become_the_array_and_the_file_system(module: ModuleType, commands: Any) -> None:
@@ -97,3 +115,67 @@ def test_an_array_of_ours_is_started_and_never_made_anew(module: ModuleType, com
     commands(OURS, OURS, OURS, "")
     (sentence,) = module.present(ARRAY, check=True)
     assert sentence == "start the array of /dev/nvme0n1, /dev/nvme1n1, /dev/nvme2n1"
+
+
+@pytest.mark.parametrize("runs", [True, False])
+@pytest.mark.parametrize(
+    ("wish", "is_now", "says"),
+    [
+        ({"count": 8}, {}, r"/dev/md/nfs is raid10 of 4 disks, the spec says raid10 of 8 - .*grow it by hand"),
+        ({"count": 2}, {}, "is raid10 of 4 disks, the spec says raid10 of 2"),
+        ({"level": "raid6"}, {}, "is raid10 of 4 disks, the spec says raid6 of 4"),
+        ({}, {"MD_UUID=6f1ed002": "MD_UUID=00000000"}, "is the array 00000000:.*, not this platform's"),
+        ({}, {"MD_LEVEL=raid10\n": ""}, r"does not run .* start it by hand"),
+    ],
+)
+def test_an_array_of_ours_that_is_another_one_is_refused(
+    module: ModuleType, commands: Any, start: Any, runs: bool, wish: Any, is_now: Any, says: str
+) -> None:
+    ran = commands(OURS, OURS, OURS, OURS)
+    if runs:
+        start()
+    for before, after in is_now.items():
+        commands.mdadm = commands.mdadm.replace(before, after)
+    for check in (True, False):
+        with pytest.raises(module.ArrayError, match=says):
+            module.present({**ARRAY, **wish}, check=check)
+    assert ran == []
+
+
+def test_new_disks_beside_an_array_of_ours_do_not_pass_for_a_bigger_one(module: ModuleType, commands: Any) -> None:
+    ran = commands(OURS, OURS, OURS, OURS, "", "", "", "")
+    with pytest.raises(module.ArrayError, match="of 4 disks, the spec says raid10 of 8"):
+        module.present({**ARRAY, "count": 8}, check=False)
+    assert ran == []
+
+
+@pytest.mark.parametrize(
+    ("roles", "says"),
+    [
+        ("0123", []),
+        ("013", ["/dev/md/nfs runs with 3 of 4 disks: replace what is missing (mdadm --manage --add)"]),
+        ("01s3", ["/dev/md/nfs runs with 3 of 4 disks: replace what is missing (mdadm --manage --add)"]),
+    ],
+)
+def test_an_array_that_lacks_a_disk_is_taken_and_told(
+    module: ModuleType, commands: Any, start: Any, roles: str, says: list[str]
+) -> None:
+    ran = commands(OURS, OURS, OURS, "")
+    start()
+    words = {"s": "spare"}
+    commands.mdadm += "".join(
+        f"MD_DEVICE_dev_nvme{number}n1_ROLE={words.get(role, role)}\nMD_DEVICE_dev_nvme{number}n1_DEV=/dev/x\n"
+        for number, role in enumerate(roles)
+    )
+    assert module.present(ARRAY, check=False) == []
+    assert module.lacking(ARRAY) == says
+    assert ran == []
+
+
+def test_a_dry_run_on_a_host_that_lost_its_system_needs_no_mdadm(
+    module: ModuleType, commands: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commands(OURS, OURS, OURS, OURS)
+    monkeypatch.setattr(module.shutil, "which", lambda name: None)
+    commands.mdadm = ""
+    assert len(module.present(ARRAY, check=True)) == 1

@@ -109,6 +109,21 @@ def test_checks_of_the_plan_pass(lab: Lab) -> None:
     assert not [f"{result.check.name}: {result.reason}" for result in results if not result.passed]
 
 
+def test_mdadm_says_of_an_array_what_the_role_compares(lab: Lab) -> None:
+    wanted = {"MD_LEVEL=raid10", "MD_DEVICES=4"}
+    detail, disk = (
+        lab.ok("nvme01", f"mdadm {query}").splitlines()
+        for query in ("--detail --export /dev/md/nfs", "--examine --export /dev/nvme0n1")
+    )
+    assert wanted <= set(detail)
+    assert wanted <= set(disk)
+    assert [line for line in detail if line.startswith("MD_UUID=")] == [
+        line for line in disk if line.startswith("MD_UUID=")
+    ]
+    roles = sorted(line.rpartition("=")[2] for line in detail if line.partition("=")[0].endswith("_ROLE"))
+    assert roles == ["0", "1", "2", "3"]
+
+
 def test_each_mount_goes_over_its_own_transport(lab: Lab) -> None:
     # The options alone are no proof: a shared connection would show them too. The kernel counts each connection.
     mounts = lab.ok("node01", "cat /proc/mounts")
@@ -149,6 +164,21 @@ def test_a_job_finds_its_own_folder_on_the_nodes_disks(lab: Lab) -> None:
     assert lab.ok("node01", "stat -c '%a %U' /scratch /scratch/.jobs").split() == ["1777", "root", "711", "root"]
     lab.ok("node01", "mkdir /scratch/alice && echo 1 >/scratch/alice/x", user="alice")
     assert lab.run("node01", "rm -r /scratch/alice", user="bob").rc != 0
+
+
+def test_the_sweep_leaves_what_is_read_and_takes_what_is_not(lab: Lab) -> None:
+    # No program can set when a file was made or last changed: the clock is back while these are written.
+    old = "mkdir /scratch/old && echo 1 >/scratch/old/read && echo 1 >/scratch/old/unread"
+    back = "now=$(date +%s); date -s @$((now - 30 * 86400))"
+    lab.ok("node01", f"{back}; {old}; rc=$?; date -s @$((now + 1)); exit $rc")
+    ages = "stat -c '%X %Y %Z' /scratch/old/read"
+    assert len(set(lab.ok("node01", ages).split())) == 1
+    accessed, modified, changed = map(int, lab.ok("node01", f"cat /scratch/old/read >/dev/null; {ages}").split())
+    assert accessed > modified + 29 * 86400
+    assert modified == changed
+    lab.ok("node01", "systemd-tmpfiles --clean /etc/tmpfiles.d/scratch.conf")
+    assert lab.ok("node01", "ls -A /scratch/old").split() == ["read"]
+    lab.ok("node01", "test -d /scratch/.jobs && rm -r /scratch/old")
 
 
 def test_power_loss_of_the_server_under_load_loses_no_acknowledged_write(

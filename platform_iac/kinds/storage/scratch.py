@@ -34,7 +34,9 @@ class Spec(Mounted):
         min_length=1, impact="drain", description="Pools with `duty: compute` whose data disks are used."
     )
     days: Annotated[int, Field(ge=1, le=365)] = setting(
-        14, impact="reconfigure", description="What was not read or written for so long is removed."
+        14,
+        impact="reconfigure",
+        description="What was not read or written for so long is removed, two days later at most.",
     )
 
     def mounted(self, host: Host, context: Context) -> tuple[Mount, ...]:

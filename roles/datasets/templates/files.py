@@ -53,6 +53,35 @@ def scan(folder):
     return found
 
 
+def strange(folder, inside):
+    """Return the first entry below a folder that is neither a file nor a folder, of those `inside`; empty for none.
+
+    A link to a folder is inside where something behind it would be.
+    """
+    for where, folders, names in os.walk(folder, onerror=_stop):
+        folders.sort()
+        for name in sorted(folders + names):
+            mode = Path(where, name).lstat().st_mode
+            short = str(Path(where, name).relative_to(folder))
+            if stat.S_ISREG(mode) or stat.S_ISDIR(mode):
+                continue
+            if inside(short) or any(inside(f"{short}/{path}") for path in _behind(Path(where, name))):
+                return short
+    return ""
+
+
+def _behind(link):
+    """Yield the files behind a link to a folder; links may go in circles, so each folder comes once."""
+    seen = set()
+    for where, folders, names in os.walk(link, followlinks=True):
+        status = Path(where).stat()
+        if (status.st_dev, status.st_ino) in seen:
+            folders.clear()
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        yield from (str(Path(where, name).relative_to(link)) for name in names)
+
+
 def _stop(error):
     raise error
 

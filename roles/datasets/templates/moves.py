@@ -12,7 +12,20 @@ import subprocess
 from collections import deque
 from pathlib import Path
 
-from files import FETCHED, INCOMING, STATE, SUFFIX, DatasetError, RefusedError, digest, manifest, parse, sha256, write
+from files import (
+    FETCHED,
+    INCOMING,
+    STATE,
+    SUFFIX,
+    DatasetError,
+    RefusedError,
+    digest,
+    manifest,
+    parse,
+    sha256,
+    strange,
+    write,
+)
 
 ASK_SECONDS = 600
 MOVE_SECONDS = 14 * 86400
@@ -73,6 +86,17 @@ def _chosen(declared):
     return ["--include=" + pattern for pattern in declared["only"]]
 
 
+def _inside(declared):
+    """Return what tells whether a path is one that `only` takes, as rclone reads it: `*` ends at a /, `**` does not."""
+    stars = {"*": "[^/]*", "**": ".*"}
+    patterns = []
+    for pattern in declared["only"]:
+        words = re.split(r"(\*\*?)", pattern.removeprefix("/"))
+        begin = "" if pattern.startswith("/") else "(.*/)?"
+        patterns.append(re.compile(begin + "".join(stars.get(word, re.escape(word)) for word in words), re.DOTALL))
+    return lambda path: not patterns or any(pattern.fullmatch(path) for pattern in patterns)
+
+
 def fetch(declared, folder):
     """Bring the declared version into `.incoming`, compared with its source; return its manifest.
 
@@ -82,6 +106,7 @@ def fetch(declared, folder):
     """
     source, version = declared["source"], declared["version"]
     incoming = folder.at(INCOMING, version)
+    _no_links(declared)
     _fits(declared)
     if folder.at(version).is_dir():  # published but for its manifest when this was killed
         shutil.rmtree(incoming, ignore_errors=True)
@@ -116,6 +141,20 @@ def mend(declared, folder, wrong):
             if not (incoming / path).is_file() or digest(incoming / path) != expected[path]:
                 raise RefusedError(f"{path} is another one at its source: a version never changes, give it a new name")
     folder.mend(version, wrong)
+
+
+def _no_links(declared):
+    """Refuse a folder of this host with entries that rclone would leave out with no more than a notice."""
+    source, beside = Path(declared["source"]), Path(declared["manifests"], declared["version"] + SUFFIX)
+    if not (source.is_absolute() and source.is_dir()):
+        return
+    found = strange(source, _inside(declared))
+    path = source / found if found else beside if declared["manifests"] and beside.is_symlink() else None
+    if path:
+        raise RefusedError(
+            f"{str(path)!r} is neither a file nor a folder, and a move would pass over it: replace the link by what it "
+            "points to, or leave it out with `only`"
+        )
 
 
 def _fits(declared):

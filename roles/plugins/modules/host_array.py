@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,8 @@ short_description: Join the data disks of a host and make an XFS file system, wi
 description:
   - The disks are those of the given kind and size. Each must be blank or bear C(array_uuid); any other signature is
     a refusal that names the disk and what is on it. So is a number of disks that is not C(count).
-  - Array and file system get the given UUIDs, by which they are known again on the next run.
+  - Array and file system get the given UUIDs, by which they are known again on the next run. An array of ours with
+    another level or number of disks than the spec's is a refusal too; one that lacks disks is taken, with a warning.
 options:
   array:
     description:
@@ -140,6 +142,49 @@ def members(wanted: dict[str, Any]) -> tuple[list[Disk], list[Disk]]:
     return [], blank
 
 
+def described(wanted: dict[str, Any], own: list[Disk]) -> dict[str, str]:
+    """Return what mdadm says of the array, or of its disks where it does not run."""
+    target = device(wanted, own)
+    query = ("--detail", target) if Path(target).exists() else ("--examine", own[0].path)
+    _, text = run("mdadm", query[0], "--export", query[1])
+    return dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
+
+
+def compare(wanted: dict[str, Any], own: list[Disk]) -> None:
+    """Refuse an array that is another one than the spec says.
+
+    Raises:
+        ArrayError: says what it is, and what to do.
+    """
+    has, target = described(wanted, own), device(wanted, own)
+    if not same(has.get("MD_UUID", ""), wanted["array_uuid"]):
+        raise ArrayError(
+            f"{target} is the array {has.get('MD_UUID', 'of no UUID')}, not this platform's {wanted['array_uuid']} - "
+            "it stays as it is: stop it or give it another name, and run again"
+        )
+    if "MD_LEVEL" not in has:
+        raise ArrayError(f"{target} does not run (mdadm --detail) - start it by hand (mdadm --run), and run again")
+    if (has["MD_LEVEL"], has["MD_DEVICES"]) != (wanted["level"], str(wanted["count"])):
+        raise ArrayError(
+            f"{target} is {has['MD_LEVEL']} of {has['MD_DEVICES']} disks, the spec says {wanted['level']} of "
+            f"{wanted['count']} - it stays as it is: grow it by hand (mdadm --grow, then xfs_growfs) and run again, or "
+            "correct the spec"
+        )
+
+
+def lacking(wanted: dict[str, Any]) -> list[str]:
+    """Return a warning where the array runs with fewer disks than it should."""
+    target = f"/dev/md/{wanted['name']}"
+    if wanted["level"] == "none" or not Path(target).exists():
+        return []
+    _, text = run("mdadm", "--detail", "--export", target)
+    roles = [line.rpartition("=")[2] for line in text.splitlines() if line.partition("=")[0].endswith("_ROLE")]
+    there = sum(role.isdigit() for role in roles)
+    if there >= wanted["count"]:
+        return []
+    return [f"{target} runs with {there} of {wanted['count']} disks: replace what is missing (mdadm --manage --add)"]
+
+
 def device(wanted: dict[str, Any], disks: list[Disk]) -> str:
     """Return the device that the file system is on."""
     return disks[0].path if wanted["level"] == "none" else f"/dev/md/{wanted['name']}"
@@ -149,6 +194,9 @@ def present(wanted: dict[str, Any], *, check: bool) -> list[str]:
     """Make array and file system where they are not there; return what was done in words."""
     own, blank = members(wanted)
     target = device(wanted, own or blank)
+    # A dry run on a host that lost its system finds its disks, but no mdadm yet.
+    if own and wanted["level"] != "none" and not (check and shutil.which("mdadm") is None):
+        compare(wanted, own)
     todo: list[tuple[str, tuple[str, ...]]] = []
     if wanted["level"] != "none" and not Path(target).exists():
         todo.append(assemble(target, own) if own else create(wanted, target, blank))
@@ -206,6 +254,8 @@ def main() -> None:
     act = present if module.params["state"] == "present" else absent
     try:
         done = act(module.params["array"], check=module.check_mode)
+        for warning in lacking(module.params["array"]) if act is present else []:
+            module.warn(warning)
     except ArrayError as error:
         module.fail_json(msg=str(error))
     text = "".join(f"{action}\n" for action in done)

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from platform_iac.plan.context import PlanError
@@ -128,9 +130,41 @@ def test_exports_squash_root_and_name_networks_only() -> None:
     made = run(plan(f"{OURS}, {SERVED}"), "nfs_server")
     exports = next(file.content for file in made.files if file.path.endswith(".exports"))
     line = exports.splitlines()[-1] or exports.splitlines()[-2]
-    assert line == "/srv/nfs/s0 10.20.0.0/16(rw,sync,root_squash,no_subtree_check,sec=sys,fsid=1)"
+    assert line == "/srv/nfs/s0 10.20.0.0/16(rw,sync,root_squash,no_subtree_check,sec=sys,fsid=739788068)"
     assert "no_root_squash" not in exports
     assert "*" not in line
+
+
+GANESHA = "served_by: {pool: stor, host: nvme01, address: 10.20.9.1, daemon: ganesha}"
+PLACE = "kind: nfs, mounted_by: [compute], purpose: project"
+
+
+def named(served: str, *names: str) -> Plan:
+    return make(loads(BASE + "".join(f"  {name}: {{{PLACE}, mount: /{name}, {served}}}\n" for name in names)))
+
+
+def numbers(made: Plan) -> dict[str, str]:
+    """Return the number that handles of each export bear, by its path."""
+    text = "".join(file.content for file in run(made, "nfs_server").files)
+    kernel = dict(re.findall(r"^(/srv/nfs/\w+) .*fsid=(\d+)\)$", text, re.MULTILINE))
+    return kernel | {path: number for number, path in re.findall(r"Export_Id = (\d+);\s+Path = (\S+);", text)}
+
+
+@pytest.mark.parametrize("served", [SERVED, GANESHA])
+def test_the_number_of_an_export_stays_when_others_come_and_go(served: str) -> None:
+    few = numbers(named(served, "middle"))
+    many = numbers(named(served, "above", "middle", "under"))
+    assert len(many) == len(set(many.values())) == 3
+    assert few == {path: many[path] for path in few}
+    assert set(many.values()).isdisjoint({"0", "1", "2", "3"}), "positions would move"
+    assert served == SERVED or all(int(number) < 2**16 for number in many.values())
+
+
+@pytest.mark.parametrize(("served", "names"), [(SERVED, ("hikkcm", "mpfumi")), (GANESHA, ("aabq", "aaop"))])
+def test_exports_of_one_number_are_refused(served: str, names: tuple[str, str]) -> None:
+    message = f"nvme01 would export `{names[0]}` and `{names[1]}` under the same number — rename the newer one"
+    with pytest.raises(PlanError, match=message):
+        named(served, *names)
 
 
 def test_the_server_makes_homes_and_hosts_that_mount_them_do_not() -> None:

@@ -59,6 +59,16 @@ def test_slurmd_waits_for_it_and_the_health_check_asks_for_it() -> None:
     assert '"path": "/scratch"' in health.content
 
 
+def test_what_is_read_counts_as_touched_to_the_day() -> None:
+    made = run(plan(SPEC.replace("pools: [gpu]}\n", "pools: [gpu], days: 3}\n")), "scratch")
+    unit = next(file.content for file in made.host_files["gpu01"] if file.path.endswith("scratch.mount"))
+    options = next(line for line in unit.splitlines() if line.startswith("Options="))
+    assert options == "Options=relatime,nodev,nosuid"
+    sweep = next(file.content for file in made.files if file.path == "/etc/tmpfiles.d/scratch.conf")
+    # What was read is noted once in 24 hours: a file may have been read a day after the time that it shows.
+    assert "d /scratch 1777 root root 4d" in sweep.splitlines()
+
+
 @pytest.mark.parametrize(
     ("pools", "message"),
     [

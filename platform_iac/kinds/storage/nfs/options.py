@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, Final
 from zlib import crc32
 
+from platform_iac.kinds.storage import _shared
 from platform_iac.kinds.storage.nfs.profiles import wanted_connections
 from platform_iac.plan.context import PlanError
 
@@ -76,6 +77,15 @@ def options(name: str, spec: Spec, client: Host) -> str:
     if spec.vendor_client and spec.server:
         words += [*spec.profile.vendor[spec.spoken], f"remoteports={'~'.join(spec.server.addresses)}"]
     return ",".join([*words, "hard", "nodev", "nosuid", f"sec={spec.security}"])
+
+
+def export_number(name: str, daemon: str) -> int:
+    """Return the number that every file handle of an export begins with: of its name alone.
+
+    Clients hold handles for as long as they mount, so whatever else is exported must not change it. The
+    kernel's fsid has 32 bits, Ganesha's Export_Id has 16; 0 is the root of all exports in both.
+    """
+    return _shared.number("export", name) if daemon == "knfsd" else 1 + crc32(name.encode()) % 65535
 
 
 def read_ahead_kib(spec: Spec) -> int:

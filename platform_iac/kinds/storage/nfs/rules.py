@@ -36,6 +36,7 @@ def check(entries: Mapping[str, Spec], context: Context) -> None:
     _one_transport(entries, context)
     for host, own in by_server(entries, context):
         _one_server(host, own)
+        _numbers(host, own)
         array = array_of(own, host, context)
         _fits(f"storage.{', '.join(own)} on {host.name}", own, array.usable_gib)
     _one_daemon(entries)
@@ -133,6 +134,17 @@ def _one_server(host: Host, own: Mapping[str, Spec]) -> None:
                     f"storage.{name}.port: {spec.listens}, but {host.name} serves `{other}` over {spec.transport} at "
                     f"{its_spec.listens} — a server has one port for each transport, write the same"
                 )
+
+
+def _numbers(host: Host, own: Mapping[str, Spec]) -> None:
+    """Each export of a server has its own number."""
+    seen: dict[int, str] = {}
+    for name, spec in own.items():
+        assert spec.served_by is not None, "only such are grouped by server"
+        if (other := seen.setdefault(options.export_number(name, spec.served_by.daemon), name)) != name:
+            raise PlanError(
+                f"storage: {host.name} would export `{other}` and `{name}` under the same number — rename the newer one"
+            )
 
 
 def _one_daemon(entries: Mapping[str, Spec]) -> None:

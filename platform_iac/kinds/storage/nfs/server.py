@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from platform_iac.kinds.storage import _shared
-from platform_iac.kinds.storage.nfs import rules
+from platform_iac.kinds.storage.nfs import options, rules
 from platform_iac.kinds.storage.nfs.options import ROOT
 from platform_iac.kinds.storage.nfs.profiles import PORTS
 from platform_iac.plan.model import File, Run, Unit
@@ -71,8 +71,12 @@ def _files(host: Host, own: Mapping[str, Spec], context: Context) -> tuple[File,
     ports: dict[str, int] = dict(PORTS) | {spec.transport: spec.listens for spec in own.values()}
     rdma = any(spec.transport == "rdma" for spec in own.values())
     exports = [
-        {"id": number, "name": name, "path": f"{ROOT}/{name}", "networks": rules.networks(spec, context)}
-        for number, (name, spec) in enumerate(sorted(own.items()), start=1)
+        {
+            "id": options.export_number(name, servers.daemon),
+            "path": f"{ROOT}/{name}",
+            "networks": rules.networks(spec, context),
+        }
+        for name, spec in sorted(own.items())
     ]
     values = {"servers": servers, "rdma": rdma, "ports": ports, "exports": exports, "root": ROOT}
     files = [File(path=MOUNT, content=render("nfs_server", "xfs.mount.j2", array=array, root=ROOT))]

@@ -17,7 +17,7 @@ from platform_iac.kinds.storage.nfs.profiles import (
     Version,
 )
 from platform_iac.spec.base import Model, setting
-from platform_iac.spec.types import AbsolutePath, Cidr, IPv4, Label, PoolName, Port, wrong
+from platform_iac.spec.types import AbsolutePath, Cidr, IPv4, Label, PoolName, Port, TeamName, wrong
 
 if TYPE_CHECKING:
     from platform_iac.plan.context import Context
@@ -42,7 +42,9 @@ class System(Model):
         description="Linux's own client, or the maker's, which the hosts' image must have (VAST).",
     )
     capacity_gib: Gib | None = setting(
-        None, impact="none", description="What the export can hold; quotas are checked against it."
+        None,
+        impact="none",
+        description="What the export can hold; quotas are added up against it, and set only on the system itself.",
     )
     folders_by: Label | None = setting(
         None,
@@ -82,6 +84,12 @@ class Spec(Shared):
     """A shared file system over NFS: from an all-flash system, or from NVMe servers of our own."""
 
     kind: Literal["nfs"] = setting(impact="replace", description="NFS.")
+    quotas_gib: dict[TeamName, Gib] = setting(
+        default_factory=dict,
+        impact="reconfigure",
+        description="Most that each team's members may keep in it together, in GiB; a team left out has no limit. Set "
+        "where `served_by` is a host of ours; with `server` it is planned here only, and must be set on that system.",
+    )
     server: System | None = setting(None, impact="drain", description="An all-flash system that serves it.")
     served_by: Servers | None = setting(None, impact="replace", description="Hosts of ours that serve it.")
     transport: Transport = setting("tcp", impact="drain", description="What carries it.")
