@@ -80,10 +80,10 @@ class Role:
             for host in wanted.hosts(inputs)
             if host in (outputs.get("applied") or {}) or host in (outputs.get("failed") or {})
         ]
-        reasons = _torn_down(Job(inputs, tuple(hosts), teardown=True), ctx)
+        reasons = _torn_down(Job(inputs, tuple(hosts), teardown=True, whole=True), ctx)
         for leaver, left in (outputs.get("leftovers") or {}).items():
             if left.get("teardown"):
-                reasons |= _torn_down(stale.teardown_of(left, leaver, inputs), ctx)
+                reasons |= _torn_down(replace(stale.teardown_of(left, leaver, inputs), whole=True), ctx)
         if reasons := _forgiven(reasons, ctx):
             raise HandlerError("; ".join(f"{host}: {reason}" for host, reason in sorted(reasons.items())))
 

@@ -22,6 +22,7 @@ from platform_iac.provider.runner import owner
 SETTINGS = "[defaults]\ninternal_poll_interval = 0.02\n"
 COMMON, OWN, STALE = "platform_iac_files", "platform_iac_host_files", "platform_iac_stale"
 AGAIN, TAKE, LEAVE = "platform_iac_again", "platform_iac_take", "platform_iac_leave"
+WHOLE = "platform_iac_whole"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,8 @@ class Job:
     `inputs` are the Role's; `hosts` which of its hosts; `stale` what earlier runs left on a host
     (`files`, `units`, and the `watchers` of such files among units that stay); `again` the units that are to
     start again whatever they are; `me` who works on the hosts, as `owner.take` has it, or nobody; `over` the hosts
-    that it takes from another platform.
+    that it takes from another platform. `whole` says that the role goes from all its hosts, this job's or others', so
+    that none needs to leave anything to those that stay.
     """
 
     inputs: Mapping[str, Any]
@@ -42,6 +44,7 @@ class Job:
     again: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     me: Mapping[str, Any] = field(default_factory=dict)
     over: tuple[str, ...] = ()
+    whole: bool = False
 
     @property
     def secrets(self) -> dict[str, str]:
@@ -84,6 +87,8 @@ def inventory(job: Job, targets: Mapping[str, Target], folder: Path) -> str:
         common[COMMON] = inputs.get("files", {})
     if job.me:
         common |= {TAKE: owner.command("take", job.me), LEAVE: owner.command("leave", job.me)}
+    if job.whole:
+        common[WHOLE] = True
     hosts = {}
     for name in job.hosts:
         host = inputs["hosts"][name]

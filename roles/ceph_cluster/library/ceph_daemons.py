@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
+import time
 import uuid
 from pathlib import Path
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -17,7 +20,9 @@ short_description: Make the data directories of a host's Ceph daemons
 description:
   - V(stage=monitor) makes the monitor's store with the map of all monitors. V(stage=others) waits for a quorum and
     makes manager, metadata servers, gateway and one OSD for each disk; their keys never leave the host.
-  - A disk is taken only when it is blank. One that holds an OSD of this host and cluster is taken back, with its data.
+  - A disk is taken only when it is blank. One that holds an OSD of this host and cluster is taken back, with its data,
+    whatever the kernel calls the disk now. A blank one in place of a disk that died gets that one's OSD anew, once the
+    cluster does without it.
   - V(stage=known) only tells the units. V(stage=gone) removes all of it, and makes the disks of this cluster blank.
 options:
   stage:
@@ -77,6 +82,16 @@ FOLDERS = {"mgr": "mgr/ceph-{}", "mds": "mds/ceph-{}", "rgw": "radosgw/ceph-rgw.
 UNITS = {"mgr": "ceph-mgr@{}", "mds": "ceph-mds@{}", "rgw": "ceph-radosgw@rgw.{}"}
 WATCHED = ["/etc/ceph/ceph.conf"]
 QUORUM_SECONDS = 120
+LOSS_SECONDS = 60
+"""Longest that a cluster may take to notice that an OSD is gone, and to go on without it."""
+
+LEAVING = "leaving"
+"""What `ceph_leaving` writes into the folder of an OSD that it takes out."""
+
+FORGOTTEN = (
+    "{} holds an OSD of this host that the cluster no longer knows — was the host leaving? Then let it leave (a run "
+    "without it in the spec), and it can join again"
+)
 WIPED_BYTES = 16 * 2**20
 NO_LOG = "--log-to-file=false"
 """A log that begins as root's is closed to the daemon, which then writes none."""
@@ -104,6 +119,11 @@ def call(*argv: str, seconds: int = 120, allowed: tuple[int, ...] = (0,)) -> str
     return done.stdout
 
 
+def ask(*words: str) -> Any:
+    """Return an answer of the cluster as values."""
+    return json.loads(call("ceph", *words, "--format", "json", seconds=QUORUM_SECONDS))
+
+
 def own(path: Path) -> None:
     """Give a directory and what is in it to Ceph's account."""
     for item in (path, *path.rglob("*")):
@@ -112,7 +132,11 @@ def own(path: Path) -> None:
 
 
 def monitor(fsid: str, name: str, monitors: dict[str, str], keyring: str, *, check: bool) -> list[str]:
-    """Make the monitor's store. The map is the same on all, so none waits for another."""
+    """Make the monitor's store. The map is the same on all, so none waits for another.
+
+    Where a disk of the cluster is served already, the cluster lives and is asked for its map: monitors that only knew
+    each other, as the spec has them now, would agree on an empty cluster.
+    """
     store = LIB / "mon" / f"ceph-{name}"
     if (store / "keyring").exists():
         return []
@@ -122,6 +146,9 @@ def monitor(fsid: str, name: str, monitors: dict[str, str], keyring: str, *, che
         making.mkdir(mode=0o700, parents=True)
         chart = making.with_name(f".map-{name}")
         chart.unlink(missing_ok=True)
+        if any(LIB.glob("osd/ceph-*/ready")):
+            there = {one["name"]: one["public_addr"].partition(":")[0] for one in ask("mon", "dump")["mons"]}
+            monitors = {**there, name: monitors[name]}
         every = [
             word for one, ip in sorted(monitors.items()) for word in ("--addv", one, f"[v2:{ip}:3300,v1:{ip}:6789]")
         ]
@@ -149,17 +176,95 @@ def others(
             if not check:
                 entity = f"client.rgw.{one}" if kind == "rgw" else f"{kind}.{one}"
                 _key(entity, kind, folder)
-    found = {(path / "fsid").read_text().strip(): path for path in LIB.glob("osd/ceph-*") if (path / "ready").exists()}
-    numbers = []
-    for path, size_gib in sorted(disks.items()):
-        identity = str(uuid.uuid5(uuid.UUID(fsid), f"{name}:{path}"))
-        if identity in found:
-            numbers.append(int(found[identity].name.rpartition("-")[2]))
+    made, numbers = osds(fsid, name, disks, check=check)
+    return done + made, numbers
+
+
+def identities(fsid: str, name: str, disks: dict[str, int]) -> dict[str, str]:
+    """Return the identity of the OSD that is made on each of the host's disks."""
+    return {path: str(uuid.uuid5(uuid.UUID(fsid), f"{name}:{path}")) for path in sorted(disks)}
+
+
+def osds(fsid: str, name: str, disks: dict[str, int], *, check: bool) -> tuple[list[str], list[int]]:
+    """See to an OSD on each disk; return what was done, and their numbers.
+
+    A disk's label says which of the host's OSDs it holds, for disks may come up under other names. A blank one gets
+    the identity that no disk holds.
+
+    Raises:
+        DaemonError: for some disk that is not possible; the others are done.
+    """
+    every = identities(fsid, name, disks)
+    done: list[str] = []
+    numbers: list[int] = []
+    problems: list[str] = []
+    there: dict[str, str] = {}
+    for path in every:
+        try:
+            there[path] = holds(path) if Path(path).exists() else ""
+        except (DaemonError, OSError) as error:
+            problems.append(f"{path} cannot be read ({error}) — put a blank disk in its place and run again")
+    free = [identity for identity in every.values() if identity not in there.values()]
+    found = _found()
+    for path, holder in there.items():
+        if holder not in ("", *every.values()) or (holder and [*there.values()].count(holder) > 1):
+            problems.append(_in_the_way(path, holder, fsid))
             continue
-        done.append(f"make an OSD on {path}")
-        if not check:
-            numbers.append(_osd(identity, path, size_gib))
+        identity = holder or (every[path] if every[path] in free else free[0])
+        if not holder:
+            free.remove(identity)
+        try:
+            if holder and identity in found:
+                done += _kept(found[identity], path, check=check)
+                numbers.append(_number_of(found[identity]))
+                continue
+            done.append(f"make an OSD on {path}")
+            if not check:
+                numbers.append(_osd(identity, path, disks[path], name, holder))
+        except DaemonError as error:
+            problems.append(str(error))
+    if problems and not check:
+        raise DaemonError("; ".join(problems))
     return done, sorted(numbers)
+
+
+def _found() -> dict[str, Path]:
+    """Return the folders of the OSDs that were made here, by identity."""
+    return {(path / "fsid").read_text().strip(): path for path in LIB.glob("osd/ceph-*") if (path / "ready").exists()}
+
+
+def _number_of(folder: Path) -> int:
+    return int(folder.name.rpartition("-")[2])
+
+
+def _kept(folder: Path, path: str, *, check: bool) -> list[str]:
+    """See that an OSD that is there finds its disk, and is in the cluster again where its host was leaving."""
+    done, number, block = [], _number_of(folder), folder / "block"
+    if os.path.realpath(block) != os.path.realpath(path):
+        done.append(f"osd.{number} is on {path} now")
+        if not check:
+            new = folder / ".block"
+            new.unlink(missing_ok=True)
+            new.symlink_to(_lasting(path))
+            new.rename(block)
+    if (folder / LEAVING).exists():
+        done.append(f"take osd.{number} in again")
+        if not check:
+            if number not in {osd["osd"] for osd in ask("osd", "dump")["osds"]}:
+                raise DaemonError(FORGOTTEN.format(path))
+            call("ceph", "osd", "in", str(number), seconds=QUORUM_SECONDS)
+            (folder / LEAVING).unlink()
+    return done
+
+
+def _in_the_way(path: str, holder: str, fsid: str) -> str:
+    """Return what to do about a disk that cannot be taken. Nobody is told to wipe what may be a copy of ours."""
+    if _label(path) and _cluster_of(path) in ("", fsid):
+        return (
+            f"{path} holds an OSD of this cluster ({holder}) that is not this host's, or is on another disk too — put "
+            "it back where it was, or look with `ceph osd dump` whether the cluster still needs it"
+        )
+    return f"{path} holds {holder} — if nobody needs that, wipe it (`wipefs --all {path}`) and run again"
 
 
 def _key(entity: str, kind: str, folder: Path) -> None:
@@ -172,7 +277,7 @@ def _key(entity: str, kind: str, folder: Path) -> None:
     new.rename(folder / "keyring")
 
 
-def _osd(identity: str, path: str, size_gib: int) -> int:
+def _osd(identity: str, path: str, size_gib: int, name: str, holder: str) -> int:
     disk = Path(path)
     if size_gib and not disk.exists():
         disk.parent.mkdir(parents=True, exist_ok=True)
@@ -180,19 +285,25 @@ def _osd(identity: str, path: str, size_gib: int) -> int:
         os.truncate(disk, size_gib * 2**30)
     if not disk.exists():
         raise DaemonError(f"there is no {path} — mend `devices`, or look for the disk")
-    holder = holds(path)
-    if holder not in ("", identity):
-        raise DaemonError(
-            f"{path} holds {holder} — if nobody needs that, wipe it (`wipefs --all {path}`) and run again"
-        )
-    number = int(call("ceph", "osd", "new", identity, seconds=QUORUM_SECONDS))
+    earlier = _found().get(identity)
+    if earlier and not holder and _label(str(earlier / "block")).get("osd_uuid") == identity:
+        where = f"osd.{_number_of(earlier)} is on {os.path.realpath(earlier / 'block')}"
+        raise DaemonError(f"{where}, which `devices` does not name, and {path} is blank — mend `devices`")
+    known = {osd["uuid"]: osd for osd in ask("osd", "dump")["osds"]}.get(identity)
+    kept = holder == identity and _made(path)
+    if kept and not known:
+        raise DaemonError(FORGOTTEN.format(path))
+    number = int(known["osd"]) if known and kept else _new(identity, path, name, known)
+    if earlier and _number_of(earlier) != number:
+        call("systemctl", "disable", "--now", f"ceph-osd@{_number_of(earlier)}.service")
+        shutil.rmtree(earlier)
     folder = LIB / "osd" / f"ceph-{number}"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     (folder / "block").symlink_to(_lasting(path))
     shutil.chown(path, "ceph", "ceph")
     _key(f"osd.{number}", "osd", folder)
-    if holder == identity and _made(path):
+    if kept:
         call("ceph-bluestore-tool", "prime-osd-dir", "--dev", path, "--path", str(folder))
     else:
         make = ("ceph-osd", "--mkfs", "-i", str(number), "--osd-uuid", identity, "--osd-data", str(folder))
@@ -203,6 +314,49 @@ def _osd(identity: str, path: str, size_gib: int) -> int:
     (folder / "ready").write_text("ready\n")
     shutil.chown(folder / "ready", "ceph", "ceph")
     return number
+
+
+def _new(identity: str, path: str, name: str, known: dict[str, Any] | None) -> int:
+    """Return the number of an OSD whose disk is blank. One that had served on a disk that is gone keeps its number.
+
+    It is destroyed first, lest the cluster take the blank disk for the one that has all its data.
+    """
+    if known and known["up_from"]:
+        number = str(known["osd"])
+        end = time.monotonic() + LOSS_SECONDS
+        while reason := _needed(known["osd"]):
+            if time.monotonic() > end:
+                raise DaemonError(f"{path} is blank, where osd.{number} should be, and {reason}")
+            time.sleep(1)
+        call("systemctl", "stop", f"ceph-osd@{number}.service")
+        call("ceph", "osd", "destroy", number, "--yes-i-really-mean-it", seconds=QUORUM_SECONDS)
+        known = None
+    nodes = ask("osd", "tree")["nodes"] if known is None else []
+    here = {child for node in nodes if node["type"] == "host" and node["name"] == name for child in node["children"]}
+    destroyed = [str(node["id"]) for node in nodes if node["id"] in here and node.get("status") == "destroyed"]
+    return int(call("ceph", "osd", "new", identity, *destroyed[:1], seconds=QUORUM_SECONDS))
+
+
+def _needed(number: int) -> str:
+    """Return why an OSD whose disk is gone must not be made anew yet; empty where all is in use without it."""
+    if any(osd["osd"] == number and osd["up"] for osd in ask("osd", "dump")["osds"]):
+        return (
+            f"it is up all the same — `ceph osd out {number}`, wait until `ceph osd safe-to-destroy {number}` agrees, "
+            f"`systemctl stop ceph-osd@{number}` and run again"
+        )
+    groups = ask("pg", "dump", "pgs_brief").get("pg_stats", [])
+    if any(number in (*group["up"], *group["acting"]) for group in groups):
+        return "the cluster has not noticed that it is gone — look at `ceph status` and run again"
+    if ill := sorted({group["state"] for group in groups if not _usable(group["state"])}):
+        return (
+            f"some data cannot be used without it ({', '.join(ill)}) — bring back the other disks that are missing, "
+            "or the old one of this OSD, and run again"
+        )
+    return ""
+
+
+def _usable(state: str) -> bool:
+    return "active" in state.split("+") and "stale" not in state and "unfound" not in state
 
 
 def holds(path: str) -> str:
@@ -220,12 +374,22 @@ def holds(path: str) -> str:
 
 def _label(path: str) -> dict[str, str]:
     """Return the label that an OSD has written at the beginning of its disk, empty where there is none."""
-    head = b""
+    if not Path(path).exists():
+        return {}
     with Path(path).open("rb") as file:
         head = file.read(60)
     if not head.startswith(b"bluestore block device\n"):
         return {}
     return {"osd_uuid": head.split(b"\n")[1].decode(errors="replace")}
+
+
+def _cluster_of(path: str) -> str:
+    """Return the id of the cluster whose OSD a disk holds, empty where nobody can tell."""
+    try:
+        labels: dict[str, dict[str, str]] = json.loads(call("ceph-bluestore-tool", "show-label", "--dev", path))
+    except (DaemonError, ValueError):
+        return ""
+    return next((label.get("ceph_fsid", "") for label in labels.values()), "")
 
 
 def _made(path: str) -> bool:
@@ -248,9 +412,9 @@ def units(names: list[str]) -> dict[str, dict[str, list[str]]]:
 def gone(fsid: str, name: str, disks: dict[str, int], *, check: bool) -> list[str]:
     """Remove every daemon's data, and the label from the disks that were this host's."""
     done = []
+    every = {*identities(fsid, name, disks).values()}
     for path, size_gib in sorted(disks.items()):
-        identity = str(uuid.uuid5(uuid.UUID(fsid), f"{name}:{path}"))
-        if Path(path).exists() and holds(path) == identity:
+        if Path(path).exists() and holds(path) in every:
             done.append(f"wipe {path}")
             if not check:
                 with Path(path).open("r+b") as file:

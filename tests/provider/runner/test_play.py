@@ -54,6 +54,11 @@ def test_teardown_is_the_role_s_own_moment() -> None:
     assert tearing["gather_facts"] is False
 
 
+def test_a_role_is_told_when_it_goes_from_all_its_hosts() -> None:
+    assert inventory(Job(INPUTS, ("one",), teardown=True, whole=True))["vars"][play.WHOLE] is True
+    assert play.WHOLE not in inventory(Job(INPUTS, ("one",), teardown=True))["vars"]
+
+
 def test_ssh_verifies_host_keys_and_asks_nothing() -> None:
     found = play.environment(Job(INPUTS | {"sshConfig": "/etc/c"}, ("one",)), Path("/run/x"), Path("/run/s"), "")
     for option in ("-F /etc/c", "StrictHostKeyChecking=yes", "BatchMode=yes", "ControlPersist="):

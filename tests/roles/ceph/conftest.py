@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import pytest
 
+from platform_iac.plan.make import make
+from platform_iac.spec.load import loads
 from tests.twin_support import machines
 from tests.twin_support.ansible import up_to
 from tests.twin_support.machines import Lab
@@ -50,6 +53,13 @@ teams:
   vision: {members: {alice: {uid: 20001}}}
   language: {members: {bob: {uid: 20002}}}
 """
+STORAGE = '"stor[01-03]", addresses: 10.84.0.31'
+WIDER = SPEC.replace(STORAGE, '"stor[01-04]", addresses: 10.84.0.31')
+"""With a host that joins later."""
+
+LATER = SPEC.replace(STORAGE, '"stor[02-04]", addresses: 10.84.0.32')
+"""Without the first host: a monitor, a manager, and the one that declared what is in the cluster."""
+
 LOSS_SECONDS = 180
 """Longest that a loss may stop writes here, and that the cluster may take to be whole again; a bound, no promise."""
 
@@ -57,9 +67,9 @@ LOSS_SECONDS = 180
 @pytest.fixture(scope="package")
 def lab() -> Iterator[Lab]:
     """Machines on which the cluster's hosts are prepared, and nothing of Ceph is yet."""
-    with machines.lab(SPEC, pip=("boto3",)) as made:
+    with machines.lab(WIDER, pip=("boto3",)) as made:
         up_to(made, "ceph_cluster")
-        yield made
+        yield replace(made, plan=make(loads(SPEC)))
 
 
 def wait(what: str, done: Callable[[], bool], *, seconds: float = LOSS_SECONDS) -> float:
