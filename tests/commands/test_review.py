@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ TOP = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
-def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A repository with this tree as its only commit."""
     folder = tmp_path_factory.mktemp("review") / "clone"
     for part in ("platform_iac", "policies", "roles", "stacks", "examples"):
@@ -24,7 +25,16 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copytree(TOP / part, folder / part, ignore=unrelated)
     call(["git", "init", "-q"], timeout=60, cwd=folder).ok()
     commit(folder)
+    call(["git", "tag", "first"], timeout=60, cwd=folder).ok()
     return folder
+
+
+@pytest.fixture
+def clone(repository: Path) -> Iterator[Path]:
+    """The repository, which is again as it was after each test."""
+    yield repository
+    for arguments in (["reset", "-q", "--hard", "first"], ["clean", "-fdq"]):
+        call(["git", *arguments], timeout=60, cwd=repository).ok()
 
 
 def commit(folder: Path) -> None:
@@ -58,10 +68,8 @@ def test_an_edit_shows_hosts_and_lines(clone: Path, tmp_path: Path) -> None:
 
 def test_a_policy_refuses_what_takes_many_hosts_away(clone: Path) -> None:
     spec = clone / "stacks" / "falcon.yaml"
-    whole = spec.read_text()
-    spec.write_text(whole.replace("gpu[001-030]", "gpu[001-009]"))
+    edit(spec, "gpu[001-031]", "gpu[001-009]")
     done = review(clone, "falcon", "--base", "HEAD")
-    spec.write_text(whole)
     assert done.rc == 1, done.text
     assert "refused by policy" in done.text
     assert "impact-drain" in done.text
