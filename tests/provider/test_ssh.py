@@ -20,7 +20,7 @@ from platform_iac.provider.runner import owner, private, run
 from platform_iac.provider.runner.play import Job
 from tests.provider.conftest import ROLES, untouched
 
-pytestmark = pytest.mark.twin
+pytestmark = [pytest.mark.twin, pytest.mark.timeout(900)]
 
 HOSTS = {"one": "10.99.76.11", "two": "10.99.76.12"}
 UNIT, CONF, KEY = "/etc/systemd/system/fixture.service", "/etc/fixture/fixture.conf", "/etc/fixture/key"

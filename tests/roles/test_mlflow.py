@@ -18,7 +18,7 @@ from tests.twin_support.ansible import play, up_to
 from tests.twin_support.browser import browser
 from tests.twin_support.machines import Lab
 
-pytestmark = pytest.mark.twin
+pytestmark = [pytest.mark.twin, pytest.mark.timeout(900)]
 
 SPEC = """
 apiVersion: platform-iac/v1

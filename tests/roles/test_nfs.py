@@ -98,7 +98,7 @@ def before(lab: Lab) -> Inventories:
 
 
 def test_server_clients_and_scratch_pass_the_first_half_of_the_acceptance(lab: Lab, before: Inventories) -> None:
-    arrive(lab, *STAGES, before=before)
+    arrive(lab, *STAGES, before=before, dry=False)
 
 
 def test_checks_of_the_plan_pass(lab: Lab) -> None:

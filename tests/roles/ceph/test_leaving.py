@@ -16,7 +16,7 @@ from tests.roles.ceph.conftest import LATER, WIDER, wait
 from tests.twin_support.ansible import play
 from tests.twin_support.machines import Lab
 
-pytestmark = pytest.mark.twin
+pytestmark = [pytest.mark.twin, pytest.mark.timeout(1900)]
 
 FOLDER = "/datasets/vision/alice/kept"
 SUMS = f"cd {FOLDER} && sha256sum --check --quiet --strict sums && ls | wc -l"
