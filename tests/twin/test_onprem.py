@@ -61,10 +61,10 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OnPrem]:
 
 
 def _spec(name: str) -> dict[str, Any]:
-    """The stack `lab` without its services and its fabric, and with one node, as a lab site."""
+    """The stack `lab` without its services, its storage and its fabric, and with one node, as a lab site."""
     spec = YAML(typ="safe").load(TOP / "stacks" / "lab.yaml")
     del spec["services"], spec["pools"]["svc"], spec["sites"]["lab"]["forwards"]
-    del spec["fabric"], spec["pools"]["mgr"]
+    del spec["fabric"], spec["pools"]["mgr"], spec["storage"], spec["pools"]["stor"]
     spec["pools"]["gpu"]["hosts"] = "gpu01"
     return {**spec, "name": name}
 
