@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import subprocess
 from collections import Counter
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from platform_iac.commands import layout
 from platform_iac.commands.errors import FAILED, CommandError
 from platform_iac.commands.pulumi import TOP
+from platform_iac.lab.paths import locked, write
 from platform_iac.promotion import evidence as chain
 from platform_iac.promotion import signature
 
@@ -34,7 +34,8 @@ def evidence(*, onto: str | None, key: Path | None) -> int:
     if onto is not None:
         if key is None:
             raise CommandError("--onto signs lines anew — name their key with --key")
-        _move(onto, key)
+        with locked(TOP / LOG):
+            _move(onto, key)
     rows = [
         (str(entry.sequence), entry.time, entry.action, entry.stack, entry.release, entry.who, _outcome(entry))
         for entry in read()
@@ -96,10 +97,9 @@ def _append(entry: Entry, key: Path) -> Entry:
     """Of two that append at once, one waits, so that both lines follow what is there."""
     path = TOP / LOG
     path.parent.mkdir(exist_ok=True)
-    with path.open("a+", encoding="utf-8") as log:
-        fcntl.flock(log, fcntl.LOCK_EX)
-        log.seek(0)
-        signed = _signed(log.read(), entry, key)
+    path.touch()
+    with locked(path), path.open("a", encoding="utf-8") as log:
+        signed = _signed(_text(), entry, key)
         log.write(chain.line(signed))
         log.flush()
         os.fsync(log.fileno())
@@ -125,9 +125,7 @@ def _move(onto: str, key: Path) -> None:
     for entry in own:
         there += chain.line(_signed(there, entry, key))
     _verified(there)
-    fresh = (TOP / LOG).with_suffix(".new")
-    fresh.write_text(there, encoding="utf-8")
-    fresh.replace(TOP / LOG)
+    write(TOP / LOG, there)
     print(f"{len(own)} lines of {LOG} follow {onto} now")
 
 

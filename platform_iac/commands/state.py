@@ -205,11 +205,11 @@ def _not_the_next(now: dict[str, Any], digest: str, known: list[Backup]) -> str:
     last, moment = known[-1], _time(now)
     todo = "`platform-iac state list` shows the copies, `platform-iac state restore` takes one, also an older one"
     if not now["deployment"].get("resources"):
-        if not _is_new(now) or not _resources(last):
+        if not _is_new(now) or not (had := _resources(last)):
             return ""  # destroyed since, or begun anew after that
         return (
-            f"is a new one without resources, and {last} had {_resources(last)}: was it lost? {todo}; if they were "
-            f"destroyed on purpose, move the copies away: {last.path.parent}"
+            f"is a new one without resources, and {last} had {had}: was it lost? {todo}; if they were destroyed on "
+            f"purpose, move the copies away: {last.path.parent}"
         )
     again = any(one.digest == digest for one in known[:-1])
     if last.digest != digest and moment < last.time and (again or last.time - moment > SKEW):

@@ -10,8 +10,15 @@ from jinja2 import FileSystemLoader, StrictUndefined
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 _PACKAGE = Path(__file__).resolve().parents[1]
-ROLES = next(path for path in (_PACKAGE / "roles", _PACKAGE.parent / "roles") if path.is_dir())
-"""Beside this package in a checkout, in it where a wheel was installed."""
+
+
+def beside(folder: str) -> Path:
+    """Return a folder that plans read: beside this package in a checkout, in it where a wheel was installed."""
+    own = _PACKAGE / folder
+    return own if own.is_dir() else _PACKAGE.parent / folder
+
+
+ROLES = beside("roles")
 
 
 @cache

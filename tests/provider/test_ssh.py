@@ -156,6 +156,7 @@ def test_a_host_is_one_platform_s_and_one_computer_s_at_a_time(planned: dict[str
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(apply, waits, "one", me=me)
         end = time.monotonic() + 50
+        # `|| true`: until the first run's first task there is no such file, and the deadline bounds the wait.
         while "ws1" not in shell(planned, "one", f"cat {owner.PATH} || true"):
             assert time.monotonic() < end, "the first run has not come to its first task"
         refused = apply(planned, "one", me=elsewhere)["one"][1]

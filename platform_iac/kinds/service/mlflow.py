@@ -12,7 +12,6 @@ import json
 import re
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 from pydantic import Field, field_validator
@@ -20,7 +19,7 @@ from pydantic import Field, field_validator
 from platform_iac.kinds.storage import _s3
 from platform_iac.plan import floors
 from platform_iac.plan.model import Check, Endpoint, File, Part, Run, Secret, Unit
-from platform_iac.plan.render import render
+from platform_iac.plan.render import beside, render
 from platform_iac.spec.base import Model, setting
 from platform_iac.spec.types import Domain, Port, wrong
 
@@ -49,10 +48,7 @@ PACKAGES: Final = (
 """All that begins with `postgresql-`: their own apt configuration keeps `autoremove` from taking them away again."""
 
 PEOPLE: Final = ("login", "compute")
-_PACKAGE: Final = Path(__file__).resolve().parents[2]
-EXAMPLES: Final = (_PACKAGE if (_PACKAGE / "examples").is_dir() else _PACKAGE.parent) / "examples"
-"""Beside the package in a checkout, in it where a wheel was installed."""
-
+EXAMPLES: Final = beside("examples")
 EXAMPLE_FILES: Final = ("infer.py", "infer.sbatch", "retrain.py", "retrain.sbatch", "train.py", "train.sbatch")
 LOGINS: Final = "/etc/platform-iac/mlflow"
 UNIT: Final = "/etc/systemd/system/mlflow.service"
