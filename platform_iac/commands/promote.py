@@ -24,7 +24,7 @@ from platform_iac.commands.tree import checkout, git
 from platform_iac.plan.make import make
 from platform_iac.promotion import gates, release
 from platform_iac.promotion.evidence import Entry
-from platform_iac.spec.load import load, locate
+from platform_iac.spec.load import load
 
 if TYPE_CHECKING:
     from platform_iac.promotion.evidence import Action
@@ -104,8 +104,8 @@ def _refusals(to: str, spec: Platform, entries: tuple[Entry, ...], new: str, who
 
 def _other_runs(below: str, new: str) -> str:
     """Return what runs below, where it is no more what the log says: somebody's `up` or `down` has come since."""
-    if not locate(below).resolve().is_relative_to(TOP):
-        return ""  # a spec of another repository: nothing tells which commit it was
+    if not running.known(below):
+        return ""
     runs = running.commit(below)
     if runs is None:
         return f"nothing runs in `{below}` any more — `platform-iac promote --to {below}` comes first"

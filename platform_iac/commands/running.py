@@ -14,6 +14,11 @@ _MOST_ENTRIES: Final = "1000"
 """Refreshes are entries too, and a nightly one makes many between two updates."""
 
 
+def known(stack: str) -> bool:
+    """Whether commits say what runs: Pulumi tells that of the program, and a spec may be in another repository."""
+    return locate(stack).resolve().is_relative_to(TOP)
+
+
 def commit(stack: str) -> str | None:
     """Return the commit that was applied last; None where nothing runs, or it was applied from no repository.
 
@@ -23,8 +28,8 @@ def commit(stack: str) -> str | None:
         EngineError: the history cannot be read.
         CommandError: this clone does not have that commit.
     """
-    if not locate(stack).resolve().is_relative_to(TOP):
-        return None  # Pulumi tells the commit of the program, and this spec is in another repository
+    if not known(stack):
+        return None
     done = captured("stack", "history", "--stack", stack, "--output", "json", "--page-size", _MOST_ENTRIES)
     if done.returncode != 0:
         if "no stack named" in done.stderr:

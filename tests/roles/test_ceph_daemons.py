@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import shutil
 import subprocess
@@ -13,19 +12,15 @@ from typing import Any
 
 import pytest
 
-MODULE = Path(__file__).resolve().parents[2] / "roles/ceph_cluster/library/ceph_daemons.py"
+from tests.host_modules import load
+
 FSID = "2e9cb01d-dcd8-5d41-9a34-4d0501320781"
 MIB = 2**20
 
 
 @pytest.fixture(scope="module")
 def daemons() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("ceph_daemons", MODULE)
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load("ceph_cluster/library/ceph_daemons.py")
 
 
 @pytest.fixture
@@ -75,14 +70,16 @@ def test_units_follow_the_clusters_configuration(daemons: ModuleType) -> None:
     assert daemons.units(["ceph-mon@a"]) == {"ceph-mon@a.service": {"restart_on": ["/etc/ceph/ceph.conf"]}}
 
 
-def test_only_disks_of_this_host_and_cluster_are_wiped(daemons: ModuleType, disk: Path, tmp_path: Path) -> None:
-    daemons.LIB = tmp_path / "no-ceph-here"
+def test_only_disks_of_this_host_and_cluster_are_wiped(
+    daemons: ModuleType, disk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(daemons.cluster, "LIB", tmp_path / "no-ceph-here")
     foreign = b"bluestore block device\n0f6cb0fa-5b4b-5f7b-9a6e-7a3b6f1c2d3e\n"
     with disk.open("r+b") as file:
         file.write(foreign)
     assert daemons.gone(FSID, "stor01", {str(disk): 0}, check=False) == []
     assert disk.read_bytes().startswith(foreign)
-    own = str(daemons.uuid.uuid5(daemons.uuid.UUID(FSID), f"stor01:{disk}"))
+    own = str(uuid.uuid5(uuid.UUID(FSID), f"stor01:{disk}"))
     with disk.open("r+b") as file:
         file.write(f"bluestore block device\n{own}\n".encode())
     assert daemons.gone(FSID, "stor01", {str(disk): 0}, check=False) == [f"wipe {disk}"]
@@ -93,9 +90,9 @@ class StubHost:
     """A host with two disks, `a` and `b`, whose OSDs are 1 and 2, and a cluster that knows them."""
 
     def __init__(self, daemons: ModuleType, folder: Path) -> None:
-        self.daemons, self.real, self.folder = daemons, daemons.call, folder
+        self.daemons, self.real, self.folder = daemons, daemons.cluster.run, folder
         self.disks = {str(folder / name): 0 for name in ("a", "b")}
-        self.own = daemons.identities(FSID, "stor01", self.disks)
+        self.own = daemons.cluster.identities(FSID, "stor01", self.disks)
         self.osds = [
             {"osd": number, "uuid": identity, "up": 0, "up_from": 9}
             for number, identity in enumerate(self.own.values(), 1)
@@ -113,7 +110,7 @@ class StubHost:
             file.truncate(4 * MIB)
 
     def remember(self, number: int, path: str, identity: str) -> None:
-        folder = self.daemons.LIB / f"osd/ceph-{number}"
+        folder = self.daemons.cluster.LIB / f"osd/ceph-{number}"
         folder.mkdir(parents=True)
         (folder / "block").symlink_to(path)
         (folder / "fsid").write_text(f"{identity}\n")
@@ -123,7 +120,7 @@ class StubHost:
         return list(self.daemons.osds(FSID, "stor01", self.disks, check=False)[1])
 
     def block(self, number: int) -> str:
-        return (self.daemons.LIB / f"osd/ceph-{number}/block").resolve().name
+        return (self.daemons.cluster.LIB / f"osd/ceph-{number}/block").resolve().name
 
     def __call__(self, *argv: str, **options: Any) -> str:
         if argv[0] == "blkid":
@@ -154,10 +151,10 @@ class StubHost:
 
 @pytest.fixture
 def host(daemons: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StubHost:
-    monkeypatch.setattr(daemons, "LIB", tmp_path / "lib")
+    monkeypatch.setattr(daemons.cluster, "LIB", tmp_path / "lib")
     monkeypatch.setattr(daemons, "LOSS_SECONDS", 0)
     stub = StubHost(daemons, tmp_path)
-    monkeypatch.setattr(daemons, "call", stub)
+    monkeypatch.setattr(daemons.cluster, "run", stub)
     monkeypatch.setattr(daemons, "_lasting", str)
     monkeypatch.setattr(daemons, "own", lambda _: None)
     monkeypatch.setattr(daemons.shutil, "chown", lambda *_: None)
@@ -175,7 +172,7 @@ def test_disks_that_come_up_under_other_names_keep_their_osds(host: StubHost) ->
 
 def test_after_a_new_system_disks_are_taken_back_by_their_labels(host: StubHost) -> None:
     a, b = host.own
-    shutil.rmtree(host.daemons.LIB)
+    shutil.rmtree(host.daemons.cluster.LIB)
     host.fill(a, host.own[b])
     host.fill(b, host.own[a])
     assert host.see_to() == [1, 2]
@@ -208,7 +205,7 @@ def test_it_goes_on_where_it_was_killed_after_the_old_osd_was_destroyed(host: St
     a, _ = host.own
     host.fill(a, "")
     host.osds[0].update(uuid="", status="destroyed")
-    shutil.rmtree(host.daemons.LIB / "osd/ceph-1")
+    shutil.rmtree(host.daemons.cluster.LIB / "osd/ceph-1")
     assert host.see_to() == [1, 2]
     assert f"ceph osd new {host.own[a]} 1" in host.done
 
@@ -230,28 +227,28 @@ def test_an_osd_that_the_cluster_may_still_need_is_not_made_anew(
     host.fill(a, "")
     host.osds[0].update(osd)
     host.states, host.mapped = states, mapped
-    with pytest.raises(host.daemons.DaemonError, match=says):
+    with pytest.raises(host.daemons.cluster.ClusterError, match=says):
         host.see_to()
     assert host.done == []
-    assert (host.daemons.LIB / "osd/ceph-1/ready").exists()
+    assert (host.daemons.cluster.LIB / "osd/ceph-1/ready").exists()
 
 
 def test_nobody_is_told_to_wipe_a_disk_of_this_cluster(host: StubHost) -> None:
     a, _ = host.own
     stranger = str(uuid.uuid5(uuid.UUID(FSID), "stor02:/dev/nvme2n1"))
     host.fill(a, stranger)
-    with pytest.raises(host.daemons.DaemonError, match="an OSD of this cluster") as refused:
+    with pytest.raises(host.daemons.cluster.ClusterError, match="an OSD of this cluster") as refused:
         host.see_to()
     assert "wipefs" not in str(refused.value)
     host.others_fsid = "0f6cb0fa-5b4b-5f7b-9a6e-7a3b6f1c2d3e"
-    with pytest.raises(host.daemons.DaemonError, match="if nobody needs that, wipe it"):
+    with pytest.raises(host.daemons.cluster.ClusterError, match="if nobody needs that, wipe it"):
         host.see_to()
 
 
 def test_one_osd_on_two_disks_is_somebody_s_to_look_at(host: StubHost) -> None:
     a, b = host.own
     host.fill(b, host.own[a])
-    with pytest.raises(host.daemons.DaemonError, match="is on another disk too"):
+    with pytest.raises(host.daemons.cluster.ClusterError, match="is on another disk too"):
         host.see_to()
 
 
@@ -260,22 +257,22 @@ def test_an_osd_on_a_disk_that_is_not_named_is_not_given_up(host: StubHost) -> N
     elsewhere = host.folder / "c"
     Path(a).rename(elsewhere)
     host.fill(a, "")
-    block = host.daemons.LIB / "osd/ceph-1/block"
+    block = host.daemons.cluster.LIB / "osd/ceph-1/block"
     block.unlink()
     block.symlink_to(elsewhere)
-    with pytest.raises(host.daemons.DaemonError, match=r"osd\.1 is on .*/c, which `devices` does not name"):
+    with pytest.raises(host.daemons.cluster.ClusterError, match=r"osd\.1 is on .*/c, which `devices` does not name"):
         host.see_to()
 
 
 def test_a_host_that_stays_after_all_takes_its_disks_in_again(host: StubHost) -> None:
-    mark = host.daemons.LIB / "osd/ceph-2/leaving"
+    mark = host.daemons.cluster.LIB / "osd/ceph-2/leaving"
     mark.touch()
     assert host.see_to() == [1, 2]
     assert host.done == ["ceph osd in 2"]
     assert not mark.exists()
     mark.touch()
     host.osds.pop()
-    with pytest.raises(host.daemons.DaemonError, match="no longer knows"):
+    with pytest.raises(host.daemons.cluster.ClusterError, match="no longer knows"):
         host.see_to()
 
 
@@ -284,7 +281,7 @@ def test_a_later_monitor_begins_with_the_map_of_the_cluster_that_lives(
 ) -> None:
     """Its host has disks of the cluster. Of the monitors that the spec names now, stor03 is not there yet either."""
     there = {"mons": [{"name": name, "public_addr": f"10.0.0.{name[-1]}:6789/0"} for name in ("stor02", "stor09")]}
-    monkeypatch.setattr(daemons, "ask", lambda *_: there)
+    monkeypatch.setattr(daemons.cluster, "ask", lambda *_: there)
     planned = {"stor01": "10.0.0.1", "stor02": "10.0.0.2", "stor03": "10.0.0.3"}
 
     def call(*argv: str, **_: Any) -> str:
@@ -293,7 +290,7 @@ def test_a_later_monitor_begins_with_the_map_of_the_cluster_that_lives(
             Path(argv[-1]).touch()
         return ""
 
-    monkeypatch.setattr(daemons, "call", call)
+    monkeypatch.setattr(daemons.cluster, "run", call)
     daemons.monitor(FSID, "stor01", planned, "/keyring", check=False)
     named = [word for word in host.done[0].split() if word.startswith("stor")]
     assert named == ["stor01", "stor02", "stor09"]

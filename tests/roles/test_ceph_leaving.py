@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import uuid
 from collections.abc import Callable
@@ -12,7 +11,8 @@ from typing import Any
 
 import pytest
 
-MODULE = Path(__file__).resolve().parents[2] / "roles/ceph_cluster/library/ceph_leaving.py"
+from tests.host_modules import load
+
 FSID = "2e9cb01d-dcd8-5d41-9a34-4d0501320781"
 
 
@@ -20,7 +20,7 @@ class StubCluster:
     """Answers as `ceph` does, for hosts with one OSD each; `needed` counts how often an OSD is not safe yet."""
 
     def __init__(self, module: ModuleType, disk: Path) -> None:
-        self.error = module.LeaveError
+        self.error = module.cluster.ClusterError
         self.hosts = ["stor01", "stor02", "stor03", "stor04"]
         self.monitors = ["stor01", "stor02", "stor03"]
         self.identity = str(uuid.uuid5(uuid.UUID(FSID), f"stor01:{disk}"))
@@ -28,7 +28,7 @@ class StubCluster:
         self.states = ["active+clean"]
         self.done: list[str] = []
 
-    def __call__(self, *words: str) -> str:
+    def __call__(self, *words: str, seconds: int = 0) -> str:
         said = " ".join(word for word in words if word not in ("--format", "json"))
         if not self.there:
             raise self.error("no monitor answers")
@@ -66,13 +66,9 @@ class StubCluster:
 
 @pytest.fixture
 def leaving(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    spec = importlib.util.spec_from_file_location("ceph_leaving", MODULE)
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    module.__dict__["LIB"] = tmp_path / "lib"
-    module.__dict__["STEP_SECONDS"] = 0
+    module = load("ceph_cluster/library/ceph_leaving.py")
+    monkeypatch.setattr(module.cluster, "LIB", tmp_path / "lib")
+    monkeypatch.setattr(module, "STEP_SECONDS", 0)
     (tmp_path / "lib/osd/ceph-1").mkdir(parents=True)
     return module
 
@@ -87,13 +83,13 @@ def disk(tmp_path: Path) -> Path:
 @pytest.fixture
 def cluster(leaving: ModuleType, disk: Path, monkeypatch: pytest.MonkeyPatch) -> StubCluster:
     stub = StubCluster(leaving, disk)
-    monkeypatch.setattr(leaving, "ceph", stub)
+    monkeypatch.setattr(leaving.cluster, "ceph", stub)
     return stub
 
 
 @pytest.fixture
 def host(leaving: ModuleType, disk: Path, cluster: StubCluster) -> Any:
-    return leaving.Host(FSID, "stor01", [str(disk)], check=False)
+    return leaving.Host(FSID, "stor01", {str(disk): 0}, check=False)
 
 
 def test_the_data_move_before_the_cluster_forgets_anything(
@@ -101,7 +97,7 @@ def test_the_data_move_before_the_cluster_forgets_anything(
 ) -> None:
     host.drain()
     assert cluster.done == ["osd out 1", "osd safe-to-destroy 1"]
-    assert (leaving.LIB / "osd/ceph-1/leaving").exists()
+    assert (leaving.cluster.LIB / "osd/ceph-1/leaving").exists()
     host.forget()
     assert cluster.done[2:] == [
         *("osd down 1", "osd purge 1", "mon remove stor01", "osd crush rm stor01"),
@@ -147,10 +143,10 @@ def test_a_leave_that_cannot_be_safe_changes_nothing(
     host: Any, cluster: StubCluster, leaving: ModuleType, wrong: Callable[[StubCluster], None], says: str
 ) -> None:
     wrong(cluster)
-    with pytest.raises(leaving.LeaveError, match=says):
+    with pytest.raises(leaving.cluster.ClusterError, match=says):
         host.drain()
     assert cluster.done == []
-    assert not (leaving.LIB / "osd/ceph-1/leaving").exists()
+    assert not (leaving.cluster.LIB / "osd/ceph-1/leaving").exists()
 
 
 def test_data_that_do_not_move_end_the_wait(
@@ -158,7 +154,9 @@ def test_data_that_do_not_move_end_the_wait(
 ) -> None:
     monkeypatch.setattr(leaving, "STALL_SECONDS", 0.05)
     cluster.needed = 10**9
-    with pytest.raises(leaving.LeaveError, match="run again later; to keep the host, put it back into the spec"):
+    with pytest.raises(
+        leaving.cluster.ClusterError, match="run again later; to keep the host, put it back into the spec"
+    ):
         host.drain()
 
 
@@ -176,7 +174,7 @@ def test_a_leave_that_was_killed_goes_on(host: Any, cluster: StubCluster, disk: 
 
 
 def test_a_dry_run_asks_and_changes_nothing(leaving: ModuleType, disk: Path, cluster: StubCluster) -> None:
-    host = leaving.Host(FSID, "stor01", [str(disk)], check=True)
+    host = leaving.Host(FSID, "stor01", {str(disk): 0}, check=True)
     host.drain()
     host.forget()
     assert host.done[0] == "move what is on osd.1 to other hosts"

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
 
-PATH = Path(__file__).resolve().parents[2] / "roles" / "plugins" / "modules" / "host_array.py"
+from tests.host_modules import load
+
 ARRAY = {
     "name": "nfs",
     "level": "raid10",
@@ -26,14 +25,8 @@ OURS = "TYPE=linux_raid_member\nUUID=6f1ed002:ab595d4e:9d8ca1b2:c3d4e5f6\n"
 
 
 @pytest.fixture
-def module(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    spec = importlib.util.spec_from_file_location("host_array", PATH)
-    assert spec
-    assert spec.loader
-    loaded = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, "host_array", loaded)  # dataclasses look themselves up
-    spec.loader.exec_module(loaded)
-    return loaded
+def module() -> ModuleType:
+    return load("plugins/modules/host_array.py")
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import pwd
 from pathlib import Path
 from types import ModuleType
@@ -10,17 +9,12 @@ from typing import Any
 
 import pytest
 
-PATH = Path(__file__).resolve().parents[2] / "roles" / "base" / "library" / "host_users.py"
+from tests.host_modules import load
 
 
 @pytest.fixture
 def module() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("host_users", PATH)
-    assert spec
-    assert spec.loader
-    loaded = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(loaded)
-    return loaded
+    return load("base/library/host_users.py")
 
 
 @pytest.fixture

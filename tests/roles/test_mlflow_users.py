@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import importlib.util
 import json
 import threading
 from collections.abc import Iterator
@@ -14,17 +13,12 @@ from typing import Any
 
 import pytest
 
-PATH = Path(__file__).resolve().parents[2] / "roles" / "mlflow" / "library" / "mlflow_users.py"
+from tests.host_modules import load
 
 
 @pytest.fixture(scope="module")
 def module() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("mlflow_users", PATH)
-    assert spec
-    assert spec.loader
-    loaded = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(loaded)
-    return loaded
+    return load("mlflow/library/mlflow_users.py")
 
 
 class Accounts(BaseHTTPRequestHandler):

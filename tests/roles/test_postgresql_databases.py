@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
 from types import ModuleType
 
 import pytest
 
-PATH = Path(__file__).resolve().parents[2] / "roles" / "postgresql" / "library" / "postgresql_databases.py"
+from tests.host_modules import load
 
 
 @pytest.fixture(scope="module")
 def module() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("postgresql_databases", PATH)
-    assert spec
-    assert spec.loader
-    loaded = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(loaded)
-    return loaded
+    return load("postgresql/library/postgresql_databases.py")
 
 
 def sentences(module: ModuleType, roles: set[str], owners: dict[str, str]) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import struct
 import subprocess
@@ -13,18 +12,14 @@ from typing import Any
 
 import pytest
 
-PATH = Path(__file__).resolve().parents[2] / "roles" / "nfs_server" / "library" / "xfs_projects.py"
+from tests.host_modules import load
+
 VISION, LANGUAGE = 10_001, 10_002
 
 
 @pytest.fixture
 def module() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("xfs_projects", PATH)
-    assert spec
-    assert spec.loader
-    loaded = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(loaded)
-    return loaded
+    return load("nfs_server/library/xfs_projects.py")
 
 
 class Inodes:

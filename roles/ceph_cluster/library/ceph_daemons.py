@@ -6,12 +6,11 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
 import time
-import uuid
 from pathlib import Path
 from typing import Any
 
+from ansible.module_utils import ceph_cluster as cluster
 from ansible.module_utils.basic import AnsibleModule
 
 DOCUMENTATION = r"""
@@ -62,7 +61,6 @@ units:
   type: dict
 """
 
-LIB = Path("/var/lib/ceph")
 CAPS = {
     "mgr": ("mon", "allow profile mgr", "osd", "allow *", "mds", "allow *"),
     "mds": (
@@ -81,12 +79,8 @@ CAPS = {
 FOLDERS = {"mgr": "mgr/ceph-{}", "mds": "mds/ceph-{}", "rgw": "radosgw/ceph-rgw.{}"}
 UNITS = {"mgr": "ceph-mgr@{}", "mds": "ceph-mds@{}", "rgw": "ceph-radosgw@rgw.{}"}
 WATCHED = ["/etc/ceph/ceph.conf"]
-QUORUM_SECONDS = 120
 LOSS_SECONDS = 60
 """Longest that a cluster may take to notice that an OSD is gone, and to go on without it."""
-
-LEAVING = "leaving"
-"""What `ceph_leaving` writes into the folder of an OSD that it takes out."""
 
 FORGOTTEN = (
     "{} holds an OSD of this host that the cluster no longer knows — was the host leaving? Then let it leave (a run "
@@ -98,30 +92,6 @@ NO_LOG = "--log-to-file=false"
 
 BLANK = 2
 """How blkid ends when it finds no trace of a file system, a partition table or an OSD."""
-
-
-class DaemonError(RuntimeError):
-    """Something is in the way; says what, and what to do."""
-
-
-def call(*argv: str, seconds: int = 120, allowed: tuple[int, ...] = (0,)) -> str:
-    """Run a command and return its standard output.
-
-    Raises:
-        DaemonError: it failed or took too long; with what it said.
-    """
-    try:
-        done = subprocess.run(argv, capture_output=True, text=True, timeout=seconds, check=False, cwd="/")
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise DaemonError(str(error)) from error
-    if done.returncode not in allowed:
-        raise DaemonError(f"{' '.join(argv[:3])}: {(done.stderr or done.stdout).strip()[-800:]}")
-    return done.stdout
-
-
-def ask(*words: str) -> Any:
-    """Return an answer of the cluster as values."""
-    return json.loads(call("ceph", *words, "--format", "json", seconds=QUORUM_SECONDS))
 
 
 def own(path: Path) -> None:
@@ -137,7 +107,7 @@ def monitor(fsid: str, name: str, monitors: dict[str, str], keyring: str, *, che
     Where a disk of the cluster is served already, the cluster lives and is asked for its map: monitors that only knew
     each other, as the spec has them now, would agree on an empty cluster.
     """
-    store = LIB / "mon" / f"ceph-{name}"
+    store = cluster.LIB / "mon" / f"ceph-{name}"
     if (store / "keyring").exists():
         return []
     if not check:
@@ -146,15 +116,15 @@ def monitor(fsid: str, name: str, monitors: dict[str, str], keyring: str, *, che
         making.mkdir(mode=0o700, parents=True)
         chart = making.with_name(f".map-{name}")
         chart.unlink(missing_ok=True)
-        if any(LIB.glob("osd/ceph-*/ready")):
-            there = {one["name"]: one["public_addr"].partition(":")[0] for one in ask("mon", "dump")["mons"]}
+        if any(cluster.LIB.glob("osd/ceph-*/ready")):
+            there = {one["name"]: one["public_addr"].partition(":")[0] for one in cluster.ask("mon", "dump")["mons"]}
             monitors = {**there, name: monitors[name]}
         every = [
             word for one, ip in sorted(monitors.items()) for word in ("--addv", one, f"[v2:{ip}:3300,v1:{ip}:6789]")
         ]
-        call("monmaptool", "--create", "--fsid", fsid, *every, str(chart))
+        cluster.run("monmaptool", "--create", "--fsid", fsid, *every, str(chart))
         make = ("ceph-mon", "--mkfs", "-i", name, "--mon-data", str(making), "--monmap", str(chart))
-        call(*make, "--keyring", keyring, NO_LOG)
+        cluster.run(*make, "--keyring", keyring, NO_LOG)
         chart.unlink()
         own(making)
         shutil.rmtree(store, ignore_errors=True)
@@ -169,7 +139,7 @@ def others(
     done: list[str] = []
     for kind, names in sorted(daemons.items()):
         for one in names:
-            folder = LIB / FOLDERS[kind].format(one)
+            folder = cluster.LIB / FOLDERS[kind].format(one)
             if (folder / "keyring").exists():
                 continue
             done.append(f"make {kind} {one}")
@@ -180,11 +150,6 @@ def others(
     return done + made, numbers
 
 
-def identities(fsid: str, name: str, disks: dict[str, int]) -> dict[str, str]:
-    """Return the identity of the OSD that is made on each of the host's disks."""
-    return {path: str(uuid.uuid5(uuid.UUID(fsid), f"{name}:{path}")) for path in sorted(disks)}
-
-
 def osds(fsid: str, name: str, disks: dict[str, int], *, check: bool) -> tuple[list[str], list[int]]:
     """See to an OSD on each disk; return what was done, and their numbers.
 
@@ -192,9 +157,9 @@ def osds(fsid: str, name: str, disks: dict[str, int], *, check: bool) -> tuple[l
     the identity that no disk holds.
 
     Raises:
-        DaemonError: for some disk that is not possible; the others are done.
+        ClusterError: for some disk that is not possible; the others are done.
     """
-    every = identities(fsid, name, disks)
+    every = cluster.identities(fsid, name, disks)
     done: list[str] = []
     numbers: list[int] = []
     problems: list[str] = []
@@ -202,7 +167,7 @@ def osds(fsid: str, name: str, disks: dict[str, int], *, check: bool) -> tuple[l
     for path in every:
         try:
             there[path] = holds(path) if Path(path).exists() else ""
-        except (DaemonError, OSError) as error:
+        except (cluster.ClusterError, OSError) as error:
             problems.append(f"{path} cannot be read ({error}) — put a blank disk in its place and run again")
     free = [identity for identity in every.values() if identity not in there.values()]
     found = _found()
@@ -221,16 +186,20 @@ def osds(fsid: str, name: str, disks: dict[str, int], *, check: bool) -> tuple[l
             done.append(f"make an OSD on {path}")
             if not check:
                 numbers.append(_osd(identity, path, disks[path], name, holder))
-        except DaemonError as error:
+        except cluster.ClusterError as error:
             problems.append(str(error))
     if problems and not check:
-        raise DaemonError("; ".join(problems))
+        raise cluster.ClusterError("; ".join(problems))
     return done, sorted(numbers)
 
 
 def _found() -> dict[str, Path]:
     """Return the folders of the OSDs that were made here, by identity."""
-    return {(path / "fsid").read_text().strip(): path for path in LIB.glob("osd/ceph-*") if (path / "ready").exists()}
+    return {
+        (path / "fsid").read_text().strip(): path
+        for path in cluster.LIB.glob("osd/ceph-*")
+        if (path / "ready").exists()
+    }
 
 
 def _number_of(folder: Path) -> int:
@@ -247,19 +216,19 @@ def _kept(folder: Path, path: str, *, check: bool) -> list[str]:
             new.unlink(missing_ok=True)
             new.symlink_to(_lasting(path))
             new.rename(block)
-    if (folder / LEAVING).exists():
+    if (folder / cluster.LEAVING).exists():
         done.append(f"take osd.{number} in again")
         if not check:
-            if number not in {osd["osd"] for osd in ask("osd", "dump")["osds"]}:
-                raise DaemonError(FORGOTTEN.format(path))
-            call("ceph", "osd", "in", str(number), seconds=QUORUM_SECONDS)
-            (folder / LEAVING).unlink()
+            if number not in {osd["osd"] for osd in cluster.ask("osd", "dump")["osds"]}:
+                raise cluster.ClusterError(FORGOTTEN.format(path))
+            cluster.ceph("osd", "in", str(number))
+            (folder / cluster.LEAVING).unlink()
     return done
 
 
 def _in_the_way(path: str, holder: str, fsid: str) -> str:
     """Return what to do about a disk that cannot be taken. Nobody is told to wipe what may be a copy of ours."""
-    if _label(path) and _cluster_of(path) in ("", fsid):
+    if cluster.label(path) and _cluster_of(path) in ("", fsid):
         return (
             f"{path} holds an OSD of this cluster ({holder}) that is not this host's, or is on another disk too — put "
             "it back where it was, or look with `ceph osd dump` whether the cluster still needs it"
@@ -269,7 +238,7 @@ def _in_the_way(path: str, holder: str, fsid: str) -> str:
 
 def _key(entity: str, kind: str, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    text = call("ceph", "auth", "get-or-create", entity, *CAPS[kind], seconds=QUORUM_SECONDS)
+    text = cluster.ceph("auth", "get-or-create", entity, *CAPS[kind])
     new = folder / ".keyring"
     new.touch(mode=0o600)
     new.write_text(text)
@@ -284,32 +253,32 @@ def _osd(identity: str, path: str, size_gib: int, name: str, holder: str) -> int
         disk.touch(mode=0o600)
         os.truncate(disk, size_gib * 2**30)
     if not disk.exists():
-        raise DaemonError(f"there is no {path} — mend `devices`, or look for the disk")
+        raise cluster.ClusterError(f"there is no {path} — mend `devices`, or look for the disk")
     earlier = _found().get(identity)
-    if earlier and not holder and _label(str(earlier / "block")).get("osd_uuid") == identity:
+    if earlier and not holder and cluster.label(str(earlier / "block")) == identity:
         where = f"osd.{_number_of(earlier)} is on {os.path.realpath(earlier / 'block')}"
-        raise DaemonError(f"{where}, which `devices` does not name, and {path} is blank — mend `devices`")
-    known = {osd["uuid"]: osd for osd in ask("osd", "dump")["osds"]}.get(identity)
+        raise cluster.ClusterError(f"{where}, which `devices` does not name, and {path} is blank — mend `devices`")
+    known = {osd["uuid"]: osd for osd in cluster.ask("osd", "dump")["osds"]}.get(identity)
     kept = holder == identity and _made(path)
     if kept and not known:
-        raise DaemonError(FORGOTTEN.format(path))
+        raise cluster.ClusterError(FORGOTTEN.format(path))
     number = int(known["osd"]) if known and kept else _new(identity, path, name, known)
     if earlier and _number_of(earlier) != number:
-        call("systemctl", "disable", "--now", f"ceph-osd@{_number_of(earlier)}.service")
+        cluster.run("systemctl", "disable", "--now", f"ceph-osd@{_number_of(earlier)}.service")
         shutil.rmtree(earlier)
-    folder = LIB / "osd" / f"ceph-{number}"
+    folder = cluster.LIB / "osd" / f"ceph-{number}"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     (folder / "block").symlink_to(_lasting(path))
     shutil.chown(path, "ceph", "ceph")
     _key(f"osd.{number}", "osd", folder)
     if kept:
-        call("ceph-bluestore-tool", "prime-osd-dir", "--dev", path, "--path", str(folder))
+        cluster.run("ceph-bluestore-tool", "prime-osd-dir", "--dev", path, "--path", str(folder))
     else:
         make = ("ceph-osd", "--mkfs", "-i", str(number), "--osd-uuid", identity, "--osd-data", str(folder))
-        call(*make, "--keyring", str(folder / "keyring"), NO_LOG, seconds=300)
+        cluster.run(*make, "--keyring", str(folder / "keyring"), NO_LOG, seconds=300)
     if not (folder / "block").is_symlink():
-        raise DaemonError(f"osd.{number} did not keep to {path}")
+        raise cluster.ClusterError(f"osd.{number} did not keep to {path}")
     own(folder)
     (folder / "ready").write_text("ready\n")
     shutil.chown(folder / "ready", "ceph", "ceph")
@@ -326,25 +295,25 @@ def _new(identity: str, path: str, name: str, known: dict[str, Any] | None) -> i
         end = time.monotonic() + LOSS_SECONDS
         while reason := _needed(known["osd"]):
             if time.monotonic() > end:
-                raise DaemonError(f"{path} is blank, where osd.{number} should be, and {reason}")
+                raise cluster.ClusterError(f"{path} is blank, where osd.{number} should be, and {reason}")
             time.sleep(1)
-        call("systemctl", "stop", f"ceph-osd@{number}.service")
-        call("ceph", "osd", "destroy", number, "--yes-i-really-mean-it", seconds=QUORUM_SECONDS)
+        cluster.run("systemctl", "stop", f"ceph-osd@{number}.service")
+        cluster.ceph("osd", "destroy", number, "--yes-i-really-mean-it")
         known = None
-    nodes = ask("osd", "tree")["nodes"] if known is None else []
+    nodes = cluster.ask("osd", "tree")["nodes"] if known is None else []
     here = {child for node in nodes if node["type"] == "host" and node["name"] == name for child in node["children"]}
     destroyed = [str(node["id"]) for node in nodes if node["id"] in here and node.get("status") == "destroyed"]
-    return int(call("ceph", "osd", "new", identity, *destroyed[:1], seconds=QUORUM_SECONDS))
+    return int(cluster.ceph("osd", "new", identity, *destroyed[:1]))
 
 
 def _needed(number: int) -> str:
     """Return why an OSD whose disk is gone must not be made anew yet; empty where all is in use without it."""
-    if any(osd["osd"] == number and osd["up"] for osd in ask("osd", "dump")["osds"]):
+    if any(osd["osd"] == number and osd["up"] for osd in cluster.ask("osd", "dump")["osds"]):
         return (
             f"it is up all the same — `ceph osd out {number}`, wait until `ceph osd safe-to-destroy {number}` agrees, "
             f"`systemctl stop ceph-osd@{number}` and run again"
         )
-    groups = ask("pg", "dump", "pgs_brief").get("pg_stats", [])
+    groups = cluster.ask("pg", "dump", "pgs_brief").get("pg_stats", [])
     if any(number in (*group["up"], *group["acting"]) for group in groups):
         return "the cluster has not noticed that it is gone — look at `ceph status` and run again"
     if ill := sorted({group["state"] for group in groups if not _usable(group["state"])}):
@@ -361,10 +330,9 @@ def _usable(state: str) -> bool:
 
 def holds(path: str) -> str:
     """Return what a disk holds: nothing, the identity of an OSD, or a word about something else."""
-    label = _label(path)
-    if "osd_uuid" in label:
-        return label["osd_uuid"]
-    said = call("blkid", "--probe", "--output", "export", path, allowed=(0, BLANK))
+    if identity := cluster.label(path):
+        return identity
+    said = cluster.run("blkid", "--probe", "--output", "export", path, allowed=(0, BLANK))
     words = dict(line.split("=", 1) for line in said.splitlines() if "=" in line)
     if words:
         return words.get("TYPE") or words.get("PTTYPE") or "something"
@@ -372,28 +340,17 @@ def holds(path: str) -> str:
         return "" if not any(file.read(2**20)) else "data that no tool knows"
 
 
-def _label(path: str) -> dict[str, str]:
-    """Return the label that an OSD has written at the beginning of its disk, empty where there is none."""
-    if not Path(path).exists():
-        return {}
-    with Path(path).open("rb") as file:
-        head = file.read(60)
-    if not head.startswith(b"bluestore block device\n"):
-        return {}
-    return {"osd_uuid": head.split(b"\n")[1].decode(errors="replace")}
-
-
 def _cluster_of(path: str) -> str:
     """Return the id of the cluster whose OSD a disk holds, empty where nobody can tell."""
     try:
-        labels: dict[str, dict[str, str]] = json.loads(call("ceph-bluestore-tool", "show-label", "--dev", path))
-    except (DaemonError, ValueError):
+        labels: dict[str, dict[str, str]] = json.loads(cluster.run("ceph-bluestore-tool", "show-label", "--dev", path))
+    except (cluster.ClusterError, ValueError):
         return ""
     return next((label.get("ceph_fsid", "") for label in labels.values()), "")
 
 
 def _made(path: str) -> bool:
-    return '"mkfs_done": "yes"' in call("ceph-bluestore-tool", "show-label", "--dev", path)
+    return '"mkfs_done": "yes"' in cluster.run("ceph-bluestore-tool", "show-label", "--dev", path)
 
 
 def _lasting(path: str) -> str:
@@ -412,7 +369,7 @@ def units(names: list[str]) -> dict[str, dict[str, list[str]]]:
 def gone(fsid: str, name: str, disks: dict[str, int], *, check: bool) -> list[str]:
     """Remove every daemon's data, and the label from the disks that were this host's."""
     done = []
-    every = {*identities(fsid, name, disks).values()}
+    every = {*cluster.identities(fsid, name, disks).values()}
     for path, size_gib in sorted(disks.items()):
         if Path(path).exists() and holds(path) in every:
             done.append(f"wipe {path}")
@@ -423,10 +380,10 @@ def gone(fsid: str, name: str, disks: dict[str, int], *, check: bool) -> list[st
                 if size_gib:
                     Path(path).unlink()
                     Path(path).parent.rmdir()
-    if LIB.exists():
-        done.append(f"remove {LIB}")
+    if cluster.LIB.exists():
+        done.append(f"remove {cluster.LIB}")
         if not check:
-            shutil.rmtree(LIB)
+            shutil.rmtree(cluster.LIB)
     return done
 
 
@@ -456,11 +413,11 @@ def main() -> None:
             found = [*mine, *(f"ceph-osd@{number}" for number in osds)]
         elif asked["stage"] == "known":
             done = []
-            local = [f"ceph-osd@{path.name.rpartition('-')[2]}" for path in LIB.glob("osd/ceph-*")]
+            local = [f"ceph-osd@{path.name.rpartition('-')[2]}" for path in cluster.LIB.glob("osd/ceph-*")]
             found = [*mine, *local, *([f"ceph-mon@{asked['name']}"] if asked["name"] in asked["monitors"] else [])]
         else:
             done = gone(asked["fsid"], asked["name"], asked["disks"], check=check)
-    except (DaemonError, OSError) as error:
+    except (cluster.ClusterError, OSError) as error:
         module.fail_json(msg=str(error))
     text = "".join(f"{action}\n" for action in done)
     module.exit_json(

@@ -4,12 +4,11 @@
 from __future__ import annotations
 
 import configparser
-import json
 import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
+from ansible.module_utils import ceph_cluster as cluster
 from ansible.module_utils.basic import AnsibleModule
 
 DOCUMENTATION = r"""
@@ -41,34 +40,7 @@ actions:
 """
 
 OURS = "client.mount-"
-TIMEOUT_SECONDS = 120
 Step = tuple[str, tuple[str, ...]]
-
-
-class ClusterError(RuntimeError):
-    """The cluster did not do what was asked; says why."""
-
-
-def ceph(*words: str) -> str:
-    """Run one command of `ceph` and return its output.
-
-    Raises:
-        ClusterError: it failed; with its words.
-    """
-    try:
-        done = subprocess.run(
-            ["ceph", *words], capture_output=True, text=True, timeout=TIMEOUT_SECONDS, check=False, cwd="/"
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise ClusterError(str(error)) from error
-    if done.returncode != 0:
-        raise ClusterError(f"ceph {' '.join(words)}: {done.stderr.strip()[-800:]}")
-    return done.stdout
-
-
-def ask(*words: str) -> Any:
-    """Return an answer of `ceph` as values."""
-    return json.loads(ceph(*words, "--format", "json"))
 
 
 def pool_steps(wanted: dict[str, dict[str, Any]], there: list[dict[str, Any]]) -> list[Step]:
@@ -131,13 +103,13 @@ def main() -> None:
         if module.check_mode and not (shutil.which("ceph") and Path(asked["keyring"]).exists()):
             module.exit_json(changed=True, actions=["everything"])
         todo = [
-            *pool_steps(asked["pools"], ask("osd", "pool", "ls", "detail")),
-            *filesystem_steps(asked["filesystems"], ask("fs", "ls")),
-            *key_steps(Path(asked["keyring"]).read_text(), ask("auth", "ls")["auth_dump"], asked["keyring"]),
+            *pool_steps(asked["pools"], cluster.ask("osd", "pool", "ls", "detail")),
+            *filesystem_steps(asked["filesystems"], cluster.ask("fs", "ls")),
+            *key_steps(Path(asked["keyring"]).read_text(), cluster.ask("auth", "ls")["auth_dump"], asked["keyring"]),
         ]
         for _, words in [] if module.check_mode else todo:
-            ceph(*words)
-    except (ClusterError, OSError) as error:
+            cluster.ceph(*words)
+    except (cluster.ClusterError, OSError) as error:
         module.fail_json(msg=str(error))
     actions = [sentence for sentence, _ in todo]
     text = "".join(f"{action}\n" for action in actions)

@@ -3,14 +3,11 @@
 
 from __future__ import annotations
 
-import json
 import math
-import subprocess
 import time
-import uuid
 from pathlib import Path
-from typing import Any
 
+from ansible.module_utils import ceph_cluster as cluster
 from ansible.module_utils.basic import AnsibleModule
 
 DOCUMENTATION = r"""
@@ -49,10 +46,6 @@ units:
   type: dict
 """
 
-LIB = Path("/var/lib/ceph")
-MARK = "leaving"
-"""File in the folder of an OSD that was taken out here; a host that comes back after all takes it in again."""
-
 KEYS = {"mgr.{}": "mgr/ceph-{}", "mds.{}": "mds/ceph-{}", "client.rgw.{}": "radosgw/ceph-rgw.{}"}
 FULL = 0.85
 """Fullest that the others may become; there Ceph warns (mon osd nearfull ratio)."""
@@ -62,52 +55,30 @@ DRAIN_SECONDS = 3600
 """An `up` waits no longer; the data go on moving, and the next one goes on waiting."""
 
 STALL_SECONDS = 300
+LOST_SECONDS = 30
+"""A cluster that does not answer so long cannot be asked."""
+
 DOWN_SECONDS = 60
 STEP_SECONDS = 2
-
-
-class LeaveError(RuntimeError):
-    """The host cannot leave now; says why, and what to do."""
-
-
-def ceph(*words: str) -> str:
-    """Run one command of `ceph` and return its output.
-
-    Raises:
-        LeaveError: it failed, or no monitor answered; with its words.
-    """
-    argv = ["ceph", *words, "--connect-timeout", "30"]
-    try:
-        done = subprocess.run(argv, capture_output=True, text=True, timeout=120, check=False, cwd="/")
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise LeaveError(str(error)) from error
-    if done.returncode != 0:
-        raise LeaveError(f"ceph {' '.join(words)}: {done.stderr.strip()[-800:]}")
-    return done.stdout
-
-
-def ask(*words: str) -> Any:
-    """Return an answer of `ceph` as values."""
-    return json.loads(ceph(*words, "--format", "json"))
 
 
 class Host:
     """The host that leaves. `check` only tells; `done` is what was or would be done."""
 
-    def __init__(self, fsid: str, name: str, disks: list[str], *, check: bool) -> None:
+    def __init__(self, fsid: str, name: str, disks: dict[str, int], *, check: bool) -> None:
         self.name, self.disks, self.check, self.done = name, sorted(disks), check, list[str]()
-        self.own = {str(uuid.uuid5(uuid.UUID(fsid), f"{name}:{path}")) for path in disks}
+        self.own = {*cluster.identities(fsid, name, disks).values()}
 
     @property
     def folders(self) -> list[Path]:
         """The folders of the OSDs that were made here."""
-        return sorted(LIB.glob("osd/ceph-*"))
+        return sorted(cluster.LIB.glob("osd/ceph-*"))
 
     def drain(self) -> None:
         """Move the host's data to the others.
 
         Raises:
-            LeaveError: they cannot, or it takes too long.
+            ClusterError: they cannot, or it takes too long.
         """
         if not self._answers():
             return
@@ -115,13 +86,13 @@ class Host:
         if not (osds := self._osds()):
             return
         if unsafe(osds) and (reason := hindrance(self.name, osds)):
-            raise LeaveError(f"{reason}. Nothing was changed; to keep the host, put it back into the spec")
+            raise cluster.ClusterError(f"{reason}. Nothing was changed; to keep the host, put it back into the spec")
         self.done.append(f"move what is on {', '.join(f'osd.{one}' for one in osds)} to other hosts")
         if self.check:
             return
         for folder in self.folders:
-            (folder / MARK).touch()
-        ceph("osd", "out", *map(str, osds))
+            (folder / cluster.LEAVING).touch()
+        cluster.ceph("osd", "out", *map(str, osds))
         wait(self.name, osds)
 
     def forget(self) -> None:
@@ -136,34 +107,34 @@ class Host:
             self.done.append(f"the cluster forgets the monitor {self.name}")
             if not self.check:
                 # First, so that a host that comes back after all makes the store anew: this one may never join again.
-                (LIB / "mon" / f"ceph-{self.name}" / "keyring").unlink(missing_ok=True)
-                ceph("mon", "remove", self.name)
+                (cluster.LIB / "mon" / f"ceph-{self.name}" / "keyring").unlink(missing_ok=True)
+                cluster.ceph("mon", "remove", self.name)
         if not self.check:
-            ceph("osd", "crush", "rm", self.name)
+            cluster.ceph("osd", "crush", "rm", self.name)
             for entity, folder in KEYS.items():
-                (LIB / folder.format(self.name) / "keyring").unlink(missing_ok=True)
-                ceph("auth", "rm", entity.format(self.name))
+                (cluster.LIB / folder.format(self.name) / "keyring").unlink(missing_ok=True)
+                cluster.ceph("auth", "rm", entity.format(self.name))
 
     def _osds(self) -> list[int]:
         """Return the OSDs that the cluster knows on this host, also those whose disk is gone."""
         below = {
             child
-            for node in ask("osd", "tree")["nodes"]
+            for node in cluster.ask("osd", "tree")["nodes"]
             if node["type"] == "host" and node["name"] == self.name
             for child in node["children"]
         }
-        mine = {osd["osd"] for osd in ask("osd", "dump")["osds"] if osd["uuid"] in self.own}
+        mine = {osd["osd"] for osd in cluster.ask("osd", "dump")["osds"] if osd["uuid"] in self.own}
         return sorted(below | mine)
 
     def _answers(self) -> bool:
         """Whether the cluster can be asked. A host without its data needs no answer, any other one does."""
         try:
-            ceph("mon", "stat")
-        except LeaveError as error:
-            held = [path for path in self.disks if label(path) in self.own]
+            cluster.ceph("mon", "stat", seconds=LOST_SECONDS)
+        except cluster.ClusterError as error:
+            held = [path for path in self.disks if cluster.label(path) in self.own]
             if not held:
                 return False
-            raise LeaveError(
+            raise cluster.ClusterError(
                 f"{', '.join(held)} may hold the only copy of something, and the cluster cannot be asked ({error}) — "
                 "start its monitors and run again; once the whole cluster is gone for good, make the disks blank "
                 "yourself (`wipefs --all`) and run again"
@@ -175,21 +146,21 @@ class Host:
         if self.name not in there:
             return
         if len(there) <= LEAST_MONITORS:
-            raise LeaveError(
+            raise cluster.ClusterError(
                 f"{self.name} has one of the last {len(there)} monitors — the rest of this run makes those of other "
                 "hosts; run again"
             )
         try:
-            ceph("mon", "ok-to-rm", self.name)
-        except LeaveError as error:
-            raise LeaveError(
+            cluster.ceph("mon", "ok-to-rm", self.name)
+        except cluster.ClusterError as error:
+            raise cluster.ClusterError(
                 f"without {self.name} the monitors would not agree — mend the others first: {error}"
             ) from None
 
 
 def members() -> set[str]:
     """Return the names of the monitors in the cluster's map."""
-    return {monitor["name"] for monitor in ask("mon", "dump")["mons"]}
+    return {monitor["name"] for monitor in cluster.ask("mon", "dump")["mons"]}
 
 
 def unsafe(osds: list[int]) -> str:
@@ -199,13 +170,13 @@ def unsafe(osds: list[int]) -> str:
     for their new places and nothing is copied yet (seen with 16.2).
     """
     try:
-        groups = ask("pg", "dump", "pgs_brief").get("pg_stats", [])
+        groups = cluster.ask("pg", "dump", "pgs_brief").get("pg_stats", [])
         if here := sum(1 for group in groups if {*osds} & {*group["up"], *group["acting"]}):
             return f"{here} placement groups are on it"
         if ill := [group["state"] for group in groups if not whole(group["state"])]:
             return f"{len(ill)} placement groups lack copies elsewhere, the first is {ill[0]}"
-        ceph("osd", "safe-to-destroy", *map(str, osds))
-    except LeaveError as error:
+        cluster.ceph("osd", "safe-to-destroy", *map(str, osds))
+    except cluster.ClusterError as error:
         return str(error)
     return ""
 
@@ -217,17 +188,17 @@ def whole(state: str) -> bool:
 
 def hindrance(name: str, osds: list[int]) -> str:
     """Return why the other hosts could never hold what is on these OSDs; empty where they can."""
-    nodes = ask("osd", "tree")["nodes"]
+    nodes = cluster.ask("osd", "tree")["nodes"]
     there = {node["id"] for node in nodes if node["type"] == "osd" and node["status"] == "up" and node["reweight"]}
     others = there - {*osds}
     hosts = [node["name"] for node in nodes if node["type"] == "host" and others & {*node["children"]}]
-    for pool in ask("osd", "pool", "ls", "detail"):
+    for pool in cluster.ask("osd", "pool", "ls", "detail"):
         if pool["size"] > len(hosts):
             return (
                 f"pool {pool['pool_name']} keeps {pool['size']} copies on different hosts, and without {name} "
                 f"{len(hosts)} are up — let another host join first, in a run of its own"
             )
-    filled = {node["id"]: (node["kb_used"], node["kb"]) for node in ask("osd", "df")["nodes"]}
+    filled = {node["id"]: (node["kb_used"], node["kb"]) for node in cluster.ask("osd", "df")["nodes"]}
     used, room = sum(used for used, _ in filled.values()), sum(filled[one][1] for one in others if one in filled)
     if used > FULL * room:
         return (
@@ -241,7 +212,7 @@ def wait(name: str, osds: list[int]) -> None:
     """Wait until the cluster needs none of the OSDs.
 
     Raises:
-        LeaveError: nothing has moved for STALL_SECONDS, or it takes longer than DRAIN_SECONDS.
+        ClusterError: nothing has moved for STALL_SECONDS, or it takes longer than DRAIN_SECONDS.
     """
     begun = moved = time.monotonic()
     least = math.inf
@@ -250,7 +221,7 @@ def wait(name: str, osds: list[int]) -> None:
         if (left := to_move()) < least:
             least, moved = left, now
         if now - moved > STALL_SECONDS or now - begun > DRAIN_SECONDS:
-            raise LeaveError(
+            raise cluster.ClusterError(
                 f"the data of {name} are not all on other hosts ({reason}). Its disks are out and still serve: what "
                 "can move goes on moving — run again later; to keep the host, put it back into the spec"
             )
@@ -260,8 +231,8 @@ def wait(name: str, osds: list[int]) -> None:
 def to_move() -> float:
     """Return how many objects and placement groups are not where they should be, infinite where nobody can tell."""
     try:
-        groups = ask("status")["pgmap"]
-    except LeaveError:
+        groups = cluster.ask("status")["pgmap"]
+    except cluster.ClusterError:
         return math.inf
     ill = sum(state["count"] for state in groups["pgs_by_state"] if not state["state_name"].startswith("active+clean"))
     return float(ill + groups.get("misplaced_objects", 0) + groups.get("degraded_objects", 0))
@@ -271,28 +242,19 @@ def purge(osd: int) -> None:
     """Remove an OSD that has stopped. Without a word of force, so that Ceph looks again whether that is safe.
 
     Raises:
-        LeaveError: it is not, for DOWN_SECONDS.
+        ClusterError: it is not, for DOWN_SECONDS.
     """
     end = time.monotonic() + DOWN_SECONDS
     while True:
         try:
-            ceph("osd", "down", str(osd))
-            ceph("osd", "purge", str(osd))
-        except LeaveError:
+            cluster.ceph("osd", "down", str(osd))
+            cluster.ceph("osd", "purge", str(osd))
+        except cluster.ClusterError:
             if time.monotonic() > end:
                 raise
             time.sleep(STEP_SECONDS)
         else:
             return
-
-
-def label(path: str) -> str:
-    """Return the identity of the OSD that a disk holds, empty where it holds none."""
-    if not Path(path).exists():
-        return ""
-    with Path(path).open("rb") as file:
-        first, _, rest = file.read(60).partition(b"\n")
-    return rest.split(b"\n")[0].decode(errors="replace") if first == b"bluestore block device" else ""
 
 
 def main() -> None:
@@ -307,13 +269,13 @@ def main() -> None:
         supports_check_mode=True,
     )
     asked = module.params
-    host = Host(asked["fsid"], asked["name"], list(asked["disks"]), check=module.check_mode)
+    host = Host(asked["fsid"], asked["name"], asked["disks"], check=module.check_mode)
     try:
         if asked["stage"] == "drain":
             host.drain()
         else:
             host.forget()
-    except (LeaveError, OSError) as error:
+    except (cluster.ClusterError, OSError) as error:
         module.fail_json(msg=str(error))
     text = "".join(f"{action}\n" for action in host.done)
     module.exit_json(

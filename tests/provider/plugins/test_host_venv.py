@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.provider.plugins.conftest import load
+from tests.host_modules import load
 
 WANTED = ["b==2", "a==1"]
 
@@ -22,7 +22,7 @@ WANTED = ["b==2", "a==1"]
 @pytest.fixture
 def host_venv(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """The module, whose commands are noted instead of run; `uv venv` leaves an interpreter."""
-    module: Any = load("modules", "host_venv")
+    module: Any = load("plugins/modules/host_venv.py")
     module.ran = []
 
     def run(command: list[str]) -> None:
@@ -88,7 +88,7 @@ def test_packages_come_from_the_index_alone_and_only_as_wheels(host_venv: Module
 
 
 def test_a_failed_command_is_told_with_what_it_said() -> None:
-    module = load("modules", "host_venv")
+    module = load("plugins/modules/host_venv.py")
     with pytest.raises(module.VenvError, match="because of this"):
         module.run([sys.executable, "-c", "import sys; sys.exit('because of this')"])
 
@@ -98,7 +98,7 @@ def test_uv_is_the_newest_of_the_index_for_this_kind_of_machine() -> None:
              "0.14.0-py3-none-manylinux_2_28_aarch64", "0.14.0rc1-py3-none-manylinux_2_17_x86_64",
              "0.14.0-py3-none-musllinux_1_1_x86_64")  # fmt: skip
     page = "".join(f'<a href="../../wheels/uv-{name}.whl#sha256=0&amp;x">uv</a>' for name in names)
-    module = load("modules", "host_venv")
+    module = load("plugins/modules/host_venv.py")
     link, member = module.newest(page, "x86_64")
     assert link == "../../wheels/uv-0.13.9-py3-none-manylinux_2_17_x86_64.whl#sha256=0&x"
     assert member == "uv-0.13.9.data/scripts/uv"
@@ -119,7 +119,7 @@ def test_uv_from_the_index_is_what_the_index_says_it_is(
         "http://mirror01/pypi/simple/uv/": f'<a href="../../wheels/{name}#sha256={digest}">'.encode(),
         f"http://mirror01/pypi/wheels/{name}#sha256={digest}": buffer.getvalue(),
     }
-    module: Any = load("modules", "host_venv")
+    module: Any = load("plugins/modules/host_venv.py")
     monkeypatch.setattr(module, "_get", answers.__getitem__)
     if sound:
         program = Path(module._uv(tmp_path, "http://mirror01/pypi/simple/"))
