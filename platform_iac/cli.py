@@ -100,7 +100,7 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
     ),
     "state": (
         ("action", {"choices": ("list", "restore"), "help": "show the copies, or make one the stack's state"}),
-        _STACK,
+        ("stack", {"metavar": "STACK", "help": "a stack's name"}),
         ("--backup", {"metavar": "NUMBER", "help": "which copy (default: the newest)"}),
     ),
     "promote": (*_TO, ("--rollback", {"action": "store_true", "help": "return to the former good release"})),
@@ -169,6 +169,11 @@ def main() -> int:
     except BrokenPipeError:
         sys.stderr.close()  # the reader has seen enough, as in `platform-iac plan lab | head`
         return 0
+    except OSError as error:
+        if error.filename is None:
+            raise
+        print(f"{error.filename}: {error.strerror}", file=sys.stderr)
+        return BAD_INPUT
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130

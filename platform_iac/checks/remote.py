@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import shlex
 import subprocess
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+
+AS_ROOT: Final = 'test "$(id -u)" = 0 && exec "$@"; exec sudo -n -- "$@"'
+"""What a shell on the host makes of the words behind it, whoever logs in: administrators often may not as root."""
 
 TIMED_OUT = 124
 """Exit status of a command that ran past its time, as coreutils' `timeout` has it."""
@@ -33,12 +36,13 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class Remote:
-    """The way to the hosts of a site: an OpenSSH client configuration that names them.
+    """The way to the hosts: an OpenSSH client configuration that names them; `others` has those of other sites by host.
 
-    The configuration decides about keys, host keys and jump hosts; it must log in as root.
+    The configuration decides about user, keys, host keys and jump hosts; who is not root needs sudo without a password.
     """
 
     ssh_config: str
+    others: Mapping[str, str] = field(default_factory=dict)
 
     def __call__(
         self, host: str, argv: Sequence[str], *, user: str = "root", stdin: str = "", timeout_seconds: float = 60
@@ -47,10 +51,11 @@ class Remote:
 
         Another user than root gets the environment of a login, as after `ssh user@host`.
         """
-        command = ["ssh", "-F", self.ssh_config, "-o", "BatchMode=yes", "-o", "ConnectTimeout=20", host, "--"]
+        config = self.others.get(host, self.ssh_config)
+        command = ["ssh", "-F", config, "-o", "BatchMode=yes", "-o", "ConnectTimeout=20", host, "--"]
         try:
             done = subprocess.run(
-                [*command, shlex.join(words(argv, user))],
+                [*command, shlex.join(["sh", "-c", AS_ROOT, "sh", *words(argv, user)])],
                 input=stdin,
                 capture_output=True,
                 text=True,

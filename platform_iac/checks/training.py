@@ -101,6 +101,17 @@ def run(plan: Plan, remote: Remote, progress: Callable[[str], None]) -> Result:
     )
 
 
+def lacking(plan: Plan, remote: Remote) -> str:
+    """Return why this platform could never run the job, empty where it could."""
+    try:
+        accelerator(plan)
+        script(plan, "train")
+        of(plan, remote)
+    except (JobError, TrainingError) as error:
+        return str(error)
+    return ""
+
+
 def script(plan: Plan, name: str) -> str:
     """Return where the example's batch script is on the login hosts."""
     for planned in plan.runs:

@@ -13,7 +13,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from platform_iac.commands.door import ssh_config
+from platform_iac.commands.door import ssh_config, user
 from platform_iac.commands.folder import own
 from platform_iac.plan.export import named, value
 from platform_iac.plan.make import make
@@ -21,6 +21,8 @@ from platform_iac.plan.render import ROLES
 from platform_iac.spec.load import load
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from platform_iac.plan.model import Plan, Run
 
 TEMPLATE = re.compile(r"\{[{%#]")
@@ -29,7 +31,10 @@ TEMPLATE = re.compile(r"\{[{%#]")
 def ansible(stack: str, directory: Path) -> int:
     """Write the export of a stack and say how to run it."""
     plan = make(load(stack))
-    export(plan, directory, {site.name: ssh_config(stack, plan, site.name) for site in plan.sites})
+    configs = {site.name: ssh_config(stack, plan, site.name) for site in plan.sites}
+    export(
+        plan, directory, configs, sudo={host.name for host in plan.hosts if user(configs[host.site], host) != "root"}
+    )
     print(f"cd {directory} && ansible-playbook site.yml")
     if plan.secrets:
         names = ", ".join(secret.name for secret in plan.secrets)
@@ -37,8 +42,10 @@ def ansible(stack: str, directory: Path) -> int:
     return 0
 
 
-def export(plan: Plan, directory: Path, configs: dict[str, Path]) -> None:
+def export(plan: Plan, directory: Path, configs: dict[str, Path], *, sudo: Collection[str] = ()) -> None:
     """Write inventory, playbook, variables and ansible.cfg; `configs` are OpenSSH configurations by site.
+
+    On the hosts in `sudo`, who logs in is not root.
 
     Raises:
         CommandError: the directory holds something else.
@@ -47,7 +54,7 @@ def export(plan: Plan, directory: Path, configs: dict[str, Path]) -> None:
     shutil.rmtree(directory / "runs", ignore_errors=True)
     (directory / "runs").mkdir()
     (directory / "ansible.cfg").write_text(_config(configs))
-    _write(directory / "inventory.json", _inventory(plan, configs))
+    _write(directory / "inventory.json", _inventory(plan, configs, sudo))
     _write(directory / "site.yml", [_play(run) for run in plan.runs])
     for run in plan.runs:
         folder = directory / "runs" / run.name
@@ -89,11 +96,12 @@ def _play(run: Run) -> dict[str, Any]:
     }
 
 
-def _inventory(plan: Plan, configs: dict[str, Path]) -> dict[str, Any]:
+def _inventory(plan: Plan, configs: dict[str, Path], sudo: Collection[str]) -> dict[str, Any]:
     hosts = {
         host.name: {
             "ansible_ssh_common_args": f"-F {configs[host.site]}",
             "ansible_python_interpreter": "/usr/bin/python3",
+            **({"ansible_become": True} if host.name in sudo else {}),
         }
         for host in plan.hosts
     }

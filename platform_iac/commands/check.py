@@ -26,8 +26,9 @@ def check(stack: str) -> int:
 
 
 def reach(stack: str, plan: Plan) -> Remote:
-    """Return the way to the plan's hosts: the configuration of its one site, or of the site with its logins."""
+    """Return the way to the plan's hosts, by the configuration of the site that each is at."""
     from platform_iac.checks.remote import Remote
 
-    sites = {host.site for host in plan.hosts if host.duty == "login"} or {site.name for site in plan.sites}
-    return Remote(str(ssh_config(stack, plan, min(sites))))
+    configs = {site.name: str(ssh_config(stack, plan, site.name)) for site in plan.sites}
+    first = min(configs)
+    return Remote(configs[first], {host.name: configs[host.site] for host in plan.hosts if host.site != first})

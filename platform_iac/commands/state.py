@@ -18,6 +18,7 @@ from platform_iac.commands import layout
 from platform_iac.commands.errors import CommandError
 from platform_iac.commands.pulumi import PROJECT, TOP, EngineError, captured, pulumi, put, select
 from platform_iac.lab.paths import private_dir, write
+from platform_iac.spec.load import stacks
 
 KEPT = 30
 """Copies of one stack; the oldest go."""
@@ -64,13 +65,29 @@ def state(action: str, stack: str, *, backup: str | None) -> int:
     if action == "list":
         if backup is not None:
             raise CommandError("--backup is for `state restore` — leave it out")
-        rows = [(one.name, _said(one.time), one.digest, _about(one)) for one in backups(stack)]
+        rows = _rows(stack)
         said = layout.table(f"{stack}: {len(rows)} copies in {folder(stack)}", rows)
         print(said or f"{stack}: no copy is kept here\n", end="")
         return 0
     select(stack, quiet=True)
     restore(stack, backup)
     return 0
+
+
+def _rows(stack: str) -> list[tuple[str, ...]]:
+    """Return a line for each copy of a stack.
+
+    Raises:
+        CommandError: there is none, nor a stack of this name.
+    """
+    rows: list[tuple[str, ...]] = [(one.name, _said(one.time), one.digest, _about(one)) for one in backups(stack)]
+    if rows or stack in stacks():
+        return rows
+    top = folder(stack).parent
+    there = sorted({path.name.rpartition("-")[0] for path in top.iterdir()}) if top.is_dir() else []
+    raise CommandError(
+        f"there is no stack {stack!r} and no copy of one here; copies in {top}: {', '.join(there) or 'none'}"
+    )
 
 
 def restore(stack: str, name: str | None, *, top: Path = TOP, project: str = PROJECT) -> None:

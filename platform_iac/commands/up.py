@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import time
+from typing import TYPE_CHECKING
 
 from platform_iac.checks import run, training
-from platform_iac.commands import policy, running, state, table
+from platform_iac.commands import door, policy, running, state, table
 from platform_iac.commands.check import reach
 from platform_iac.commands.errors import FAILED
 from platform_iac.commands.pulumi import EngineError, select
 from platform_iac.lab import guest
 from platform_iac.plan.make import make
 from platform_iac.spec.load import load
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from platform_iac.checks.remote import Remote
+    from platform_iac.plan.model import Plan
 
 
 def up(stack: str) -> int:
@@ -29,6 +36,7 @@ def up(stack: str) -> int:
         print(f"[{time.monotonic() - started:4.0f} s] {line}", flush=True)
 
     plan = make(load(stack))
+    door.known(stack, plan)
     if any(site.settings.get("guests") for site in plan.sites) and (why := guest.lacking()):
         raise EngineError(f"{why}; nothing was changed")
     base = running.commit(stack)
@@ -53,10 +61,23 @@ def up(stack: str) -> int:
     print(table.checks(results))
     if not all(result.passed for result in results):
         return FAILED
-    if {"slurm_controller", "mlflow"} <= {planned.role for planned in plan.runs}:
-        say("a training job through Slurm, tracked in MLflow")
-        print(table.training(training.run(plan, hosts, say)))
+    if {"slurm_controller", "mlflow"} <= {planned.role for planned in plan.runs} and not _trained(plan, hosts, say):
+        return FAILED
     for endpoint in plan.endpoints:
         print(f"{endpoint.name}: `pulumi stack output endpoints --show-secrets --stack {stack}` says where and how")
     say("done")
     return 0
+
+
+def _trained(plan: Plan, hosts: Remote, say: Callable[[str], None]) -> bool:
+    """Run the training job; whether it did what it must, or this platform has no place for it."""
+    if why := training.lacking(plan, hosts):
+        say(f"no training job: {why}")
+        return True
+    say("a training job through Slurm, tracked in MLflow")
+    try:
+        print(table.training(training.run(plan, hosts, say)))
+    except training.TrainingError as error:
+        say(f"the training job failed: {error}")
+        return False
+    return True

@@ -34,12 +34,12 @@ def make(spec: Platform) -> Plan:
     context = Context(spec, found, wire(spec, found))
     parts = [(module, name, chosen, module.plan(name, chosen, context)) for module, name, chosen in _chosen(spec)]
     secrets = {secret.name: secret for *_, part in parts for secret in part.secrets}
+    _forwarded(spec, {endpoint.name for *_, part in parts for endpoint in part.endpoints})
     return Plan(
         name=spec.name,
         environment=spec.environment,
         sites=tuple(
-            Site(name=name, kind=site.kind, settings=site.model_dump(mode="json"))
-            for name, site in sorted(spec.sites.items())
+            Site(name=name, kind=site.kind, settings=site.model_dump(mode="json")) for name, site in spec.sites.items()
         ),
         hosts=context.hosts,
         secrets=tuple(secrets[name] for name in sorted(secrets)),
@@ -99,6 +99,16 @@ def _chosen(spec: Platform) -> Iterator[tuple[ModuleType, str, Any]]:
         yield kinds.find("service", service.kind), name, service
 
 
+def _forwarded(spec: Platform, endpoints: set[str]) -> None:
+    """Ports of this computer lead to endpoints that there are."""
+    for name, site in sorted(spec.sites.items()):
+        if strangers := sorted(set(getattr(site, "forwards", {})) - endpoints):
+            raise PlanError(
+                f"`sites.{name}.forwards` names {', '.join(strangers)}, but the platform's endpoints are: "
+                f"{', '.join(sorted(endpoints)) or 'none'} — name one of them, or leave it out"
+            )
+
+
 def _turned(runs: list[Run]) -> list[Run]:
     """Return the runs with each `before` as an `after` of the run it names, where that exists."""
     earlier: dict[str, set[str]] = {}
@@ -115,7 +125,9 @@ def _ordered(runs: list[Run]) -> tuple[Run, ...]:
     by_name = {run.name: run for run in runs}
     if len(by_name) != len(runs):
         twice = sorted({run.name for run in runs if sum(other.name == run.name for other in runs) > 1})
-        raise PlanError(f"two kinds plan runs of the same name: {', '.join(twice)}")
+        raise PlanError(
+            f"two parts of the spec ask for {', '.join(twice)}, which a platform has once — leave one of them out"
+        )
     graph: dict[str, set[str]] = {}
     for run in runs:
         if missing := sorted(set(run.needs) - by_name.keys()):

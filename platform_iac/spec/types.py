@@ -118,8 +118,8 @@ def _beside_the_spec(text: str, info: ValidationInfo) -> str:
 def _user(text: str) -> str:
     if _USER.fullmatch(text) is None:
         raise wrong(f"{text[:80]!r} is no user name — use up to 31 of a-z, 0-9, _ and -, beginning with a letter")
-    if _RESERVED.fullmatch(text):
-        raise wrong(f"`{text}` is an account of the system — choose another user name")
+    if is_system_group(text):  # everybody has a group of their name
+        raise wrong(f"`{text}` is an account or a group of the system — choose another user name")
     return text
 
 

@@ -46,6 +46,24 @@ def test_a_command_that_takes_too_long_is_told(remote: Remote) -> None:
     assert "sleep on gpu01 ran past 0.5 s" in done.err
 
 
+def test_who_logs_in_as_another_uses_sudo(remote: Remote, tmp_path: Path) -> None:
+    for name, text in {"id": "echo 1000", "sudo": 'echo "sudo $*" >&2; shift 2; exec "$@"'}.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{text}\n")
+        (tmp_path / name).chmod(0o755)
+    done = remote("gpu01", ["echo", "a  b"])
+    assert (done.rc, done.out, done.err) == (0, "a  b\n", "sudo -n -- echo a  b\n")
+
+
+def test_a_host_of_another_site_is_reached_by_that_sites_configuration(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "ssh").write_text('#!/bin/sh\necho "$2"\n')
+    (tmp_path / "ssh").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    remote = Remote("one", {"far001": "two"})
+    assert [remote(host, ["true"]).out for host in ("near001", "far001")] == ["one\n", "two\n"]
+
+
 def test_another_user_gets_a_login_and_the_same_arguments() -> None:
     assert words(["echo", "a b"], "root") == ["echo", "a b"]
     assert words(["echo", "a b"], "alice") == ["runuser", "-l", "alice", "-c", "exec echo 'a b'"]

@@ -156,3 +156,10 @@ def test_a_plan_without_members_logins_or_gpus_is_told(plan: Plan) -> None:
         go(none, Cluster())
     with pytest.raises(training.TrainingError, match="no team has a member"):
         go(dataclasses.replace(plan, runs=()), Cluster())
+
+
+def test_a_platform_without_a_place_for_the_job_says_so_before_it_is_asked(plan: Plan) -> None:
+    few = dataclasses.replace(plan, hosts=tuple(host for host in plan.hosts if host.name not in ("gpu02", "gpu03")))
+    remote = cast("Remote", Cluster())
+    assert training.lacking(few, remote).startswith("the training job needs 2 compute hosts")
+    assert training.lacking(plan, remote) == ""

@@ -47,6 +47,12 @@ def test_hosts_are_reached_as_their_site_says(plan: Plan, tmp_path: Path) -> Non
     assert hosts["edge01"]["ansible_ssh_common_args"] == "-F /x/ssh_config"
 
 
+def test_who_logs_in_as_another_than_root_becomes_root(plan: Plan, tmp_path: Path) -> None:
+    export(plan, tmp_path / "out", CONFIG, sudo={"edge02"})
+    hosts = json.loads((tmp_path / "out" / "inventory.json").read_text())["all"]["hosts"]
+    assert [name for name, about in hosts.items() if about.get("ansible_become")] == ["edge02"]
+
+
 def test_a_second_export_replaces_the_first(plan: Plan, tmp_path: Path) -> None:
     export(plan, tmp_path, CONFIG)
     (tmp_path / "runs" / "gone").mkdir()

@@ -127,6 +127,35 @@ def test_ssh_to_a_stack_that_is_down_says_how_to_bring_it_up(
     assert "platform-iac up small" in done.err
 
 
+def test_a_stack_that_follows_itself_or_none_is_told(
+    call: Call, stack: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("platform_iac.spec.load.STACKS", tmp_path)
+    for after, said in (("small", "names itself"), ("nosuch", "there is no stack 'nosuch'")):
+        Path(stack).write_text(f"{SPEC}promotion: {{after: {after}}}\n")
+        done = call("validate", "small")
+        assert done.status == 2
+        assert said in done.err
+
+
+def test_a_file_that_cannot_be_written_is_one_line(call: Call) -> None:
+    done = call("cabling", "lab", "--out", "/proc/nowhere")
+    assert done.status == 2
+    assert done.err == "/proc/nowhere: No such file or directory\n"
+
+
+def test_copies_of_a_stack_that_nobody_knows_are_told_apart_from_none(
+    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    (tmp_path / "platform-iac/backups/other-00000000").mkdir(parents=True)
+    done = call("state", "list", "nosuch")
+    assert done.status == 2
+    assert "there is no stack 'nosuch'" in done.err
+    assert done.err.endswith(": other\n")
+    assert call("state", "list", "lab").status == 0
+
+
 def test_schema_is_json_schema(call: Call) -> None:
     assert json.loads(call("schema").out)["$schema"].endswith("2020-12/schema")
 

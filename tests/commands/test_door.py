@@ -7,8 +7,11 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from paramiko import HostKeys
 
-from platform_iac.commands.door import ssh_config
+from platform_iac import cli
+from platform_iac.commands.check import reach
+from platform_iac.commands.door import ssh_config, user
 from platform_iac.commands.errors import CommandError
 from platform_iac.plan.make import make
 from platform_iac.spec.load import STACKS, load, stacks
@@ -68,6 +71,42 @@ def test_a_missing_configuration_is_told(folder: Path) -> None:
     (folder / "cfg").unlink()
     with pytest.raises(CommandError, match=r"`sites\.dc1\.access` names it"):
         ssh_config(stack, plan, "dc1")
+
+
+def test_as_whom_a_host_is_logged_in_to(folder: Path) -> None:
+    stack = str(folder / "metal.yaml")
+    plan = make(load(stack))
+    assert user(ssh_config(stack, plan, "dc1"), plan.hosts[0]) == "ops"
+    (folder / "cfg").write_text("Hostt *\n")
+    with pytest.raises(CommandError, match="Bad configuration option"):
+        user(folder / "cfg", plan.hosts[0])
+
+
+def test_every_host_of_two_sites_is_reached_by_its_own_configuration(folder: Path) -> None:
+    more = "pools:\n  far: {site: dc2, duty: edge, hosts: far01, addresses: 10.30.0.1}\n"
+    access = "access: {ssh_config: cfg, known_hosts: keys}"
+    site = f"  dc2: {{kind: onprem, domain: dc2.example.net, network: 10.30.0.0/16, {access}}}\n"
+    (folder / "metal.yaml").write_text(SPEC.replace("pools:\n", site + more))
+    (folder / "keys").write_text((folder / "keys").read_text() + f"far01 {KEY}\n")
+    stack = str(folder / "metal.yaml")
+    remote = reach(stack, make(load(stack)))
+    assert remote.ssh_config.endswith("metal-dc1.ssh_config")
+    assert {host: Path(config).name for host, config in remote.others.items()} == {"far01": "metal-dc2.ssh_config"}
+
+
+def test_all_hosts_without_a_key_are_told_at_once(folder: Path) -> None:
+    stack = str(folder / "metal.yaml")
+    assert cli.run(["validate", stack]) == 0
+    (folder / "keys").write_text("")
+    with pytest.raises(CommandError, match="keys has no key for login01, login02 — add it"):
+        cli.run(["validate", stack])
+
+
+def test_hashed_names_are_known_too(folder: Path) -> None:
+    hashed = "".join(f"{HostKeys.hash_host(name)} {KEY}\n" for name in ("login01", "10.20.0.13"))
+    (folder / "keys").write_text(hashed)
+    assert cli.run(["validate", str(folder / "metal.yaml")]) == 0
+    assert settings(folder, "login02")["hostkeyalias"] == "10.20.0.13"
 
 
 @pytest.mark.parametrize("stack", stacks())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 import subprocess
@@ -10,8 +11,12 @@ from pathlib import Path
 import pytest
 
 from platform_iac import cli
+from platform_iac.checks import training
+from platform_iac.checks.remote import Remote
 from platform_iac.commands import running, up
-from platform_iac.spec.load import STACKS
+from platform_iac.commands.errors import CommandError
+from platform_iac.plan.make import make
+from platform_iac.spec.load import STACKS, load
 
 
 @pytest.fixture
@@ -79,3 +84,23 @@ def test_where_no_commit_is_known_to_run_that_is_said(
     with pytest.raises(up.EngineError, match="begins here"):
         cli.run(["up", str(spec)])
     assert "no change, as no commit is known to run" in capsys.readouterr().out
+
+
+def test_a_training_job_that_fails_is_told_in_words_and_one_that_has_no_place_is_left_out(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def run(*_: object) -> None:
+        raise training.TrainingError("job 4 was not done after 600 s")
+
+    monkeypatch.setattr(training, "run", run)
+    monkeypatch.setattr("platform_iac.commands.train.reach", lambda stack, plan: Remote("ssh_config"))
+    said: list[str] = []
+    plan = make(load("lab"))
+    assert not up._trained(plan, Remote("ssh_config"), said.append)
+    assert said[-1] == "the training job failed: job 4 was not done after 600 s"
+    with pytest.raises(CommandError, match="job 4 was not done") as failed:
+        cli.run(["train", "lab"])
+    assert failed.value.status == 1
+    few = dataclasses.replace(plan, hosts=tuple(host for host in plan.hosts if host.name not in ("gpu02", "gpu03")))
+    assert up._trained(few, Remote("ssh_config"), said.append)
+    assert said[-1].startswith("no training job: the training job needs 2 compute hosts")

@@ -86,6 +86,26 @@ def test_only_disks_of_this_host_and_cluster_are_wiped(
     assert daemons.holds(str(disk)) == ""
 
 
+def test_a_disk_that_cannot_be_read_hinders_no_teardown(
+    daemons: ModuleType, disk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(daemons.cluster, "LIB", tmp_path / "no-ceph-here")
+    dying, real = tmp_path / "dying", daemons.cluster.label
+    dying.touch()
+
+    def label(path: str) -> str:
+        if path == str(dying):
+            raise OSError(5, "Input/output error")
+        return str(real(path))
+
+    monkeypatch.setattr(daemons.cluster, "label", label)
+    own = str(uuid.uuid5(uuid.UUID(FSID), f"stor01:{disk}"))
+    with disk.open("r+b") as file:
+        file.write(f"bluestore block device\n{own}\n".encode())
+    done = daemons.gone(FSID, "stor01", {str(dying): 0, str(disk): 0}, check=False)
+    assert done == [f"wipe {disk}", f"leave {dying}, which cannot be read"]
+
+
 class StubHost:
     """A host with two disks, `a` and `b`, whose OSDs are 1 and 2, and a cluster that knows them."""
 

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 MOST_DRIVES = 24
 """Each is a device on the one bus that a guest has."""
 
+LONGEST_NAME = 32
+"""Of a machine and of a lab: both are parts of paths, cgroups and network devices."""
+
 
 class Guests(Model):
     """Which hosts of a twin need a kernel of their own, and how large they are made."""
@@ -92,8 +95,12 @@ def plan(name: str, spec: Spec, context: Context) -> Part:
     """Return the runs that every site's hosts get.
 
     Raises:
-        PlanError: a pool cannot be guests.
+        PlanError: a pool cannot be guests, or a name is too long.
     """
+    lab = context.spec.name if name == context.spec.name else f"{context.spec.name}-{name}"
+    for what in (lab, *(host.name for host in context.hosts if host.site == name)):
+        if len(what) > LONGEST_NAME:
+            raise PlanError(f"`{what}` is too long for a twin — use up to {LONGEST_NAME} characters")
     for pool in spec.guests.pools if spec.guests else ():
         _can_be_guests(name, pool, context)
     return _base.plan(name, context)

@@ -188,6 +188,8 @@ def osds(fsid: str, name: str, disks: dict[str, int], *, check: bool) -> tuple[l
                 numbers.append(_osd(identity, path, disks[path], name, holder))
         except cluster.ClusterError as error:
             problems.append(str(error))
+        except OSError as error:
+            problems.append(f"{path}: {error}")
     if problems and not check:
         raise cluster.ClusterError("; ".join(problems))
     return done, sorted(numbers)
@@ -371,7 +373,12 @@ def gone(fsid: str, name: str, disks: dict[str, int], *, check: bool) -> list[st
     done = []
     every = {*cluster.identities(fsid, name, disks).values()}
     for path, size_gib in sorted(disks.items()):
-        if Path(path).exists() and holds(path) in every:
+        try:
+            ours = Path(path).exists() and holds(path) in every
+        except (cluster.ClusterError, OSError):
+            done.append(f"leave {path}, which cannot be read")  # a dying disk is often why its host goes
+            continue
+        if ours:
             done.append(f"wipe {path}")
             if not check:
                 with Path(path).open("r+b") as file:

@@ -142,6 +142,22 @@ def test_a_spec_without_guests_has_ordinary_machines_only(plan: Plan) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
+        (("hosts: login01", f"hosts: {'l' * 33}"), f"`{'l' * 33}` is too long for a twin"),
+        (("name: small", f"name: {'s' * 29}"), f"`{'s' * 29}-lab` is too long for a twin"),
+        (
+            ("network: 10.77.0.0/24", "network: 10.77.0.0/24, forwards: {mlfow: 5000}"),
+            "`sites.lab.forwards` names mlfow, but the platform's endpoints are: none",
+        ),
+    ],
+)
+def test_what_a_twin_cannot_be_is_refused(change: tuple[str, str], message: str) -> None:
+    with pytest.raises(PlanError, match=re.escape(message)):
+        make(loads(SPEC.replace(*change)))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
         (("pools: [stor]", "pools: [infra]"), "pool `infra` serves a folder of this computer"),
         (("count: 4", "count: 25"), "has 25 NVMe data disks, a guest 24 at most"),
     ],

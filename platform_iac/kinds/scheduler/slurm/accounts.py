@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
+
+from platform_iac.plan.context import PlanError
 
 if TYPE_CHECKING:
     from platform_iac.kinds.scheduler.slurm.spec import Qos, Spec
     from platform_iac.plan.context import Context
+
+LONGEST_CLUSTER: Final = 64 - len("_assoc_usage_month_table")
+"""Longest name of a cluster: slurmdbd makes tables of it, and MySQL takes 64 characters (as_mysql_cluster.c)."""
 
 UNLIMITED = ""
 """How sacctmgr shows, and the module `slurm_accounts` takes, a limit that is not set."""
 
 
 def declared(spec: Spec, context: Context) -> dict[str, Any]:
-    """Return the arguments of the module `slurm_accounts`: every account, person and QoS, limits as text."""
+    """Return the arguments of the module `slurm_accounts`: every account, person and QoS, limits as text.
+
+    Raises:
+        PlanError: the platform's name is too long for a cluster.
+    """
     return {
-        "cluster": context.spec.name,
+        "cluster": _cluster(context.spec.name),
         "default_qos": spec.default_qos,
         "qos": {name: _qos(qos) for name, qos in sorted(spec.qos.items())},
         "accounts": {
@@ -23,6 +32,15 @@ def declared(spec: Spec, context: Context) -> dict[str, Any]:
             for name, team in sorted(context.spec.teams.items())
         },
     }
+
+
+def _cluster(name: str) -> str:
+    if len(name) > LONGEST_CLUSTER:
+        raise PlanError(
+            f"`{name}` has {len(name)} characters, and a cluster of Slurm's accounting has up to {LONGEST_CLUSTER} — "
+            "choose a shorter `name`"
+        )
+    return name
 
 
 def _qos(qos: Qos) -> dict[str, Any]:

@@ -117,6 +117,8 @@ class Spec(Model):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
+        if "default" in self.partitions:
+            raise wrong("`default` is no partition to Slurm but what all others begin with — choose another name")
         defaults = [name for name, partition in self.partitions.items() if partition.default]
         if len(defaults) != 1:
             found = ", ".join(defaults) or "none"

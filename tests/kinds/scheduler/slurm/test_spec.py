@@ -28,6 +28,7 @@ def test_the_smallest_spec_names_one_partition() -> None:
         ({"partitions": {"a": {**PARTITION, "pools": []}}}, "at least 1 item"),
         ({"partitions": {"a": {**PARTITION, "max_time": "01:00:00", "default_time": "02:00:00"}}}, "is longer than"),
         ({"partitions": {"a b": PARTITION}}, "is no name"),
+        ({"partitions": {"default": PARTITION}}, "`default` is no partition to Slurm"),
         ({"default_qos": "fast"}, "default_qos `fast` is not in `qos`"),
         ({"qos": {"normal": {"preempts": ["normal"]}}}, "cannot preempt `normal`"),
         ({"qos": {"normal": {"preempts": ["low"]}}}, "cannot preempt `low`"),
@@ -57,3 +58,8 @@ def test_what_fits_no_platform_is_told_with_what_to_change(old: str, new: str, m
 def test_a_compute_pool_in_no_partition_is_told() -> None:
     with pytest.raises(PlanError, match="compute pools are in no partition: cpu"):
         make(loads(METAL.replace("pools: [cpu]", "pools: [h100]")))
+
+
+def test_a_name_that_accounting_cannot_make_tables_of_is_refused() -> None:
+    with pytest.raises(PlanError, match="has 41 characters, and a cluster of Slurm's accounting has up to 40"):
+        make(loads(METAL.replace("name: falcon", f"name: {'f' * 41}")))
