@@ -6,6 +6,7 @@ import os
 import subprocess
 from collections import Counter
 from dataclasses import replace
+from datetime import UTC, datetime
 from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -29,7 +30,8 @@ MERGED: Final = ("refs/remotes/origin/HEAD", "refs/remotes/origin/main", "refs/r
 def evidence(*, onto: str | None, key: Path | None) -> int:
     """Verify every line of the log and print it as a table; 0, as a log that was tampered with is an error.
 
-    With `onto`, first sign the lines that only this checkout has again, as following the log of that commit.
+    With `onto`, first sign the lines that only this checkout has again, as following the log of that commit. They get
+    the time of that; `first` in their `checks` is when they were signed at first.
     """
     if onto is not None:
         if key is None:
@@ -66,8 +68,13 @@ def read() -> tuple[Entry, ...]:
 
 def _verified(text: str) -> tuple[Entry, ...]:
     allowed = _signers()
-    known = {_name(ref): _at(ref, LOG) for ref in ("HEAD", _merged())}
-    return chain.read(text, lambda entry: signature.why_not(entry, allowed), known=known)
+    merged = _at(_merged(), LOG)
+    count = len(chain.lines(merged))
+
+    def verify(entry: Entry) -> str:
+        return signature.why_not(entry, allowed, merged=entry.sequence <= count)
+
+    return chain.read(text, verify, known={_name("HEAD"): _at("HEAD", LOG), _name(_merged()): merged})
 
 
 def owner(key: Path) -> str:
@@ -113,17 +120,19 @@ def _signed(text: str, entry: Entry, key: Path) -> Entry:
 
 def _move(onto: str, key: Path) -> None:
     """Let the lines that only this checkout has follow the log of another commit; they must be the key's owner's."""
-    lines, there, who = _text().splitlines(), _at(onto, LOG), owner(key)
-    same = takewhile(lambda pair: pair[0] == pair[1], zip(lines, there.splitlines(), strict=False))
-    if (common := len(list(same))) < len(_at("HEAD", LOG).splitlines()):
+    lines, there, who = chain.lines(_text()), _at(onto, LOG), owner(key)
+    same = takewhile(lambda pair: pair[0] == pair[1], zip(lines, chain.lines(there), strict=False))
+    if (common := len(list(same))) < len(chain.lines(_at("HEAD", LOG))):
         raise CommandError(
             f"{onto} has not every line that is committed here — only what is not committed can be moved"
         )
     own = chain.parse(lines[common:], common + 1)
     if others := sorted({entry.who for entry in own} - {who}):
         raise CommandError(f"lines of {', '.join(others)} are not {who}'s to sign again — they move their own")
+    now = datetime.now(UTC).isoformat(timespec="seconds")
     for entry in own:
-        there += chain.line(_signed(there, entry, key))
+        again = replace(entry, time=now, checks={"first": entry.time, **entry.checks})
+        there += chain.line(_signed(there, again, key))
     _verified(there)
     write(TOP / LOG, there)
     print(f"{len(own)} lines of {LOG} follow {onto} now")

@@ -94,7 +94,7 @@ def _refusals(to: str, spec: Platform, entries: tuple[Entry, ...], new: str, who
     if reason := gates.tried_below(entries, terms.after, new):
         yield reason
         return
-    select(terms.after, quiet=True)
+    select(terms.after, quiet=True, create=False)
     if reason := _other_runs(terms.after, new):
         yield reason
     for found in drift.scan(terms.after):
@@ -104,6 +104,11 @@ def _refusals(to: str, spec: Platform, entries: tuple[Entry, ...], new: str, who
 
 def _other_runs(below: str, new: str) -> str:
     """Return what runs below, where it is no more what the log says: somebody's `up` or `down` has come since."""
+    if verb := running.unfinished(below):
+        return (
+            f"the last `{verb}` of `{below}` did not succeed: its hosts may be half-way — "
+            f"`platform-iac promote --to {below}` comes first"
+        )
     if not running.known(below):
         return ""
     runs = running.commit(below)

@@ -77,17 +77,23 @@ def put(stack: str, text: str, *, top: Path = TOP) -> None:
         raise EngineError(f"the state of {stack} cannot be written: {imported.stderr.strip()}")
 
 
-def select(stack: str, *, quiet: bool = False) -> None:
+def select(stack: str, *, quiet: bool = False, create: bool = True) -> None:
     """Make sure that `stack` exists and that no dead run holds it; `quiet` keeps Pulumi's own words off the terminal.
 
     Raises:
-        EngineError: another run holds the stack, or it cannot be created.
+        EngineError: another run holds the stack, or it cannot be created, or is not there and is not to be created.
     """
-    argv = ("stack", "select", "--create", "--secrets-provider", "passphrase", "--stack", stack)
+    argv = ("stack", "select", *(("--create", "--secrets-provider", "passphrase") if create else ()), "--stack", stack)
     if quiet:
         done = captured(*argv)
         if done.returncode != 0:
-            raise EngineError(f"the stack {stack} can be neither selected nor created: {done.stderr.strip()}")
+            said = done.stderr.strip()
+            if create:
+                raise EngineError(f"the stack {stack} can be neither selected nor created: {said}")
+            raise EngineError(
+                f"the stack {stack} cannot be selected: {said} — unless it was brought down, set PULUMI_BACKEND_URL to "
+                "the backend that it is in, and PULUMI_CONFIG_PASSPHRASE(_FILE) to its passphrase; nothing was touched"
+            )
     elif pulumi(*argv) != 0:
         raise EngineError(f"the stack {stack} can be neither selected nor created; see above")
     with locked(private_dir(labs().parent / "locks") / f"{stack.replace('/', '_')}.lock"):
@@ -111,15 +117,31 @@ def _forget_begun(stack: str) -> None:
     """Take out of the state what a dead run had begun to create and not recorded: Pulumi warns of it for ever.
 
     Only our own resource types: creating one of them again finishes it. Another provider's may be there twice then.
+    A Role that was being updated runs again on all its hosts, also where the spec goes back to what it was.
     """
     state = export(stack)
-    begun = state["deployment"].get("pending_operations") or []
-    kept = [operation for operation in begun if not _is_ours_to_create(operation)]
+    deployment = state["deployment"]
+    begun = deployment.get("pending_operations") or []
+    updates = {operation["resource"]["urn"]: operation["resource"] for operation in begun if _is_a_role_s(operation)}
+    kept = [each for each in begun if not (_is_ours_to_create(each) or _is_a_role_s(each))]
     if kept == begun:
         return
-    state["deployment"]["pending_operations"] = kept
+    for resource in deployment.get("resources") or []:
+        if resource["urn"] in updates and not resource.get("delete"):
+            _mark_half_done(resource["outputs"], updates[resource["urn"]]["inputs"])
+    deployment["pending_operations"] = kept
     put(stack, json.dumps(state))
+
+
+def _mark_half_done(outputs: dict[str, Any], begun: Mapping[str, Any]) -> None:
+    """Record in a Role's outputs that no host has all of it, and what else the dead run may have left there."""
+    outputs["applied"] = dict.fromkeys(outputs.get("applied") or {}, "")
+    outputs["begun"] = {name: value for name, value in begun.items() if name != "secrets"}
 
 
 def _is_ours_to_create(operation: Mapping[str, Any]) -> bool:
     return operation["type"] == "creating" and str(operation["resource"]["type"]).startswith("platform:")
+
+
+def _is_a_role_s(operation: Mapping[str, Any]) -> bool:
+    return operation["type"] == "updating" and str(operation["resource"]["type"]) == "platform:ansible:Role"

@@ -13,6 +13,9 @@ from platform_iac.spec.load import locate
 _MOST_ENTRIES: Final = "1000"
 """Refreshes are entries too, and a nightly one makes many between two updates."""
 
+_VERBS: Final = {"update": "up", "destroy": "down"}
+"""What changes hosts, as Pulumi calls it and as we do."""
+
 
 def known(stack: str) -> bool:
     """Whether commits say what runs: Pulumi tells that of the program, and a spec may be in another repository."""
@@ -30,12 +33,7 @@ def commit(stack: str) -> str | None:
     """
     if not known(stack):
         return None
-    done = captured("stack", "history", "--stack", stack, "--output", "json", "--page-size", _MOST_ENTRIES)
-    if done.returncode != 0:
-        if "no stack named" in done.stderr:
-            return None
-        raise EngineError(f"the history of {stack} cannot be read: {done.stderr.strip()[-500:]}")
-    found = _last(json.loads(done.stdout or "[]"))
+    found = _last(_history(stack))
     if found is None:
         return None
     try:
@@ -47,10 +45,33 @@ def commit(stack: str) -> str | None:
         ) from None
 
 
+def unfinished(stack: str) -> str:
+    """Return what did not succeed since the last good run: `up` or `down`; empty where nothing has.
+
+    It may have changed or removed some of what `commit` says.
+
+    Raises:
+        EngineError: the history cannot be read.
+    """
+    newest = next((entry for entry in _history(stack) if entry.get("kind") in _VERBS), {})
+    return "" if newest.get("result", "succeeded") == "succeeded" else _VERBS[newest["kind"]]
+
+
+def _history(stack: str) -> list[dict[str, Any]]:
+    """Every run of a stack, newest first; none where there is no such stack."""
+    done = captured("stack", "history", "--stack", stack, "--output", "json", "--page-size", _MOST_ENTRIES)
+    if done.returncode != 0:
+        if "no stack named" in done.stderr:
+            return []
+        raise EngineError(f"the history of {stack} cannot be read: {done.stderr.strip()[-500:]}")
+    found: list[dict[str, Any]] = json.loads(done.stdout or "[]")
+    return found
+
+
 def _last(history: list[dict[str, Any]]) -> str | None:
     """The commit of the newest good update; None after a destroy."""
     for entry in history:
-        if entry.get("result") == "succeeded" and entry.get("kind") in ("update", "destroy"):
+        if entry.get("result") == "succeeded" and entry.get("kind") in _VERBS:
             head = (entry.get("environment") or {}).get("git.head") if entry["kind"] == "update" else None
             return str(head) if head else None
     return None

@@ -9,7 +9,7 @@ import pulumi
 from platform_iac import kinds
 from platform_iac.components.digest import role_digest
 from platform_iac.components.resources import Identity, Key, Role
-from platform_iac.plan.resources import by_site, role_inputs
+from platform_iac.plan.resources import by_site, former_names, home, role_inputs
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,7 +28,7 @@ class Platform(pulumi.ComponentResource):
         super().__init__("platform:index:Platform", plan.name, {"spec": spec}, opts)
         self._plan = plan
         self._hosts = {host.name: host for host in plan.hosts}
-        self._identity = Identity(plan.name, opts=self._child())
+        self._identity = Identity(plan.name, home(plan), opts=self._child())
         self._keys = {
             secret.name: Key(secret.name, length=secret.length_bytes, form=secret.form, opts=self._child())
             for secret in plan.secrets
@@ -57,7 +57,10 @@ class Platform(pulumi.ComponentResource):
 
     def _role(self, name: str, run: Run, site: str, first: list[pulumi.Resource]) -> Role:
         reach = self._reach[site]
-        opts = pulumi.ResourceOptions(parent=self, depends_on=first, deleted_with=reach.deleted_with)
+        aliases = [pulumi.Alias(name=former) for former in former_names(self._plan, run, site)]
+        opts = pulumi.ResourceOptions(
+            parent=self, depends_on=first, deleted_with=reach.deleted_with, aliases=aliases or None
+        )
         return Role(name, self._inputs(run, site, reach), opts=opts)
 
     def _inputs(self, run: Run, site: str, reach: Reach) -> dict[str, Any]:

@@ -11,12 +11,12 @@ if TYPE_CHECKING:
 
 
 class Identity(pulumi.CustomResource):
-    """What tells this platform from every other; drawn once."""
+    """What tells this platform from every other; drawn once. `home` has the first `site` and its `hosts`."""
 
     platform: pulumi.Output[str]
 
-    def __init__(self, name: str, *, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("platform:index:Identity", name, {"platform": None}, opts)
+    def __init__(self, name: str, home: Mapping[str, Any], *, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("platform:index:Identity", name, {"home": home, "platform": None}, opts)
 
 
 class Key(pulumi.CustomResource):

@@ -178,7 +178,10 @@ class Part:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """The whole platform. `runs` are in the order in which they can be applied."""
+    """The whole platform. `runs` are in the order in which they can be applied, `sites` in the order of the spec.
+
+    Resources at the first site have names without a site (docs/decisions/0016).
+    """
 
     name: str
     environment: str

@@ -38,10 +38,32 @@ def declared(plan: Plan) -> Iterator[Declared]:
 
 
 def by_site(plan: Plan, run: Run) -> list[tuple[str, str]]:
-    """Return (name, site) of the resources that a run becomes: one for each site with hosts of it."""
+    """Return (name, site) of the resources that a run becomes: one for each site with hosts of it.
+
+    The name follows from the run and the site alone, so that another site renames nothing: a resource of another name
+    is another resource, and the old one is torn down. At the first site of the spec it is the run's own.
+    """
     where = {host.name: host.site for host in plan.hosts}
-    sites = sorted({where[name] for name in run.hosts})
-    return [(run.name if len(sites) == 1 else f"{run.name}@{site}", site) for site in sites]
+    here = {where[name] for name in run.hosts}
+    return [
+        (f"{run.name}@{site.name}" if place else run.name, site.name)
+        for place, site in enumerate(plan.sites)
+        if site.name in here
+    ]
+
+
+def home(plan: Plan) -> dict[str, Any]:
+    """Return the first site and its hosts, whose resources have names without a site."""
+    first = plan.sites[0].name
+    return {"site": first, "hosts": sorted(host.name for host in plan.hosts if host.site == first)}
+
+
+def former_names(plan: Plan, run: Run, site: str) -> tuple[str, ...]:
+    """Return the names under which the state may know the run's resource at one site.
+
+    A site that is the first one now may have been another one. Whose a name without a site was, nobody can tell.
+    """
+    return (f"{run.name}@{site}",) if site == plan.sites[0].name else ()
 
 
 def role_inputs(plan: Plan, run: Run, site: str) -> dict[str, Any]:
@@ -49,6 +71,7 @@ def role_inputs(plan: Plan, run: Run, site: str) -> dict[str, Any]:
     hosts = {host.name: host for host in plan.hosts if host.site == site}
     return {
         "role": run.role,
+        "site": site,
         "packages": list(run.packages),
         "files": named(run.files, by="path"),
         "units": named(run.units),

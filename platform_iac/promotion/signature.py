@@ -8,6 +8,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from platform_iac.promotion.evidence import EvidenceError, moment
+
 if TYPE_CHECKING:
     from platform_iac.promotion.evidence import Entry
 
@@ -52,19 +54,31 @@ def principal(key: Path, allowed: str) -> str:
     return done.stdout.decode().split()[0]
 
 
-def why_not(entry: Entry, allowed: str) -> str:
+def why_not(entry: Entry, allowed: str, *, merged: bool) -> str:
     """Return why an entry is not signed by who it says; empty where it is.
 
     The key must have been good when the entry was made, so that one that is retired since (`valid-before`) does not
-    take its lines with it.
+    take its lines with it. For a line that is not merged yet it must be good now too: the time in it is only said.
     """
     try:
-        moment = datetime.fromisoformat(entry.time).astimezone().strftime("%Y%m%d%H%M%S")
-    except (TypeError, ValueError):
-        return f"{str(entry.time)[:40]!r} is no time"
+        when = moment(entry)
+    except EvidenceError as error:
+        return str(error)
+    reason = _why_not_at(when, entry, allowed)
+    if reason or merged:
+        return reason
+    if reason := _why_not_at(datetime.now().astimezone(), entry, allowed):
+        return (
+            f"{reason} — a line that is not merged yet needs a key that is good now: whoever it is of signs it again, "
+            "`platform-iac evidence --onto origin/main --key FILE`"
+        )
+    return ""
+
+
+def _why_not_at(when: datetime, entry: Entry, allowed: str) -> str:
     with tempfile.TemporaryDirectory(prefix="platform-iac-signature-") as folder:
         signers, signed = _files(Path(folder), allowed, entry.signature)
-        argv = ["-Y", "verify", "-n", NAMESPACE, "-O", f"verify-time={moment}"]
+        argv = ["-Y", "verify", "-n", NAMESPACE, "-O", f"verify-time={when:%Y%m%d%H%M%S}"]
         done = _ssh_keygen([*argv, "-f", str(signers), "-I", entry.who, "-s", str(signed)], entry.signed_bytes())
     return "" if done.returncode == 0 else (done.stderr or done.stdout).decode(errors="replace").strip()[:300]
 

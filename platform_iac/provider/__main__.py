@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import resource
 import signal
 import sys
 import threading
@@ -14,6 +15,7 @@ import types
 from pathlib import Path
 
 STOP_SECONDS = 8.0
+DESCRIPTORS = 65536  # far above what we need; a million makes some programs that we start slow
 
 
 def main(argv: list[str]) -> int:
@@ -25,6 +27,7 @@ def main(argv: list[str]) -> int:
     for name in [name for name in os.environ if name.startswith("ANSIBLE_")]:
         del os.environ[name]  # the administrator's own Ansible settings are not this provider's
 
+    _more_descriptors()
     _messages_only()
 
     from platform_iac.provider import registry, service, watchdog
@@ -45,6 +48,14 @@ def main(argv: list[str]) -> int:
     stop(STOP_SECONDS).wait(STOP_SECONDS)
     private.close()
     return 0
+
+
+def _more_descriptors() -> None:
+    """Allow ourselves more files than the usual 1,024: a Role of a thousand hosts holds as many locks."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, DESCRIPTORS)
+    if soft != resource.RLIM_INFINITY:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, most), hard))
 
 
 def _messages_only() -> None:

@@ -7,23 +7,28 @@ from __future__ import annotations
 
 import uuid
 
+from platform_iac.provider import sites
 from platform_iac.provider.handlers import Context, Diff, Failure, Values
 from platform_iac.provider.values import UNKNOWN
 
 
 class Identity:
-    """No inputs; output `platform`, the id."""
+    """Input `home`, the first site and its hosts; output `platform`, the id.
+
+    Every Role waits for the id, so what is refused here is refused before any other resource is made.
+    """
 
     token = "platform:index:Identity"  # noqa: S105
     secret_outputs: frozenset[str] = frozenset()
 
     def check(self, olds: Values, news: Values) -> tuple[Values, list[Failure]]:
-        """Anything goes."""
-        del olds
-        return news, []
+        """Refuse another first site: its hosts would take over the names of those that are there."""
+        was, now = olds.get("home") or {}, news.get("home") or {}
+        why = sites.usurped(was.get("site"), was.get("hosts", ()), now.get("site"), now.get("hosts", ()))
+        return news, [Failure("home", why)] if why else []
 
     def diff(self, id: str, old_inputs: Values, old_outputs: Values, news: Values) -> Diff:
-        """It never changes."""
+        """It never changes; where `home` does, the engine records that."""
         del id, old_inputs, old_outputs, news
         return Diff({})
 

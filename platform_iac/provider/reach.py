@@ -92,7 +92,19 @@ def _settings(config: str, changed: int, name: str) -> dict[str, str]:
 def _proxy(settings: Mapping[str, str], config: str, hostname: str) -> str:
     command = settings.get("proxycommand", "none")
     if command == "none" and settings.get("proxyjump", "none") != "none":
-        command = f"ssh -F {shlex.quote(config)} -W %h:%p {shlex.quote(settings['proxyjump'])}"
+        command = _jump(settings["proxyjump"], config)
     if command == "none":
         return ""
     return command.replace("%h", hostname).replace("%p", settings["port"]).replace("%r", settings["user"])
+
+
+def _jump(hops: str, config: str) -> str:
+    """Return the command that OpenSSH itself makes of a ProxyJump: to the last hop, by way of those before it.
+
+    `ssh -G` has each hop as `[user@]host[:port]`, with brackets around what is an address.
+    """
+    before, _, last = hops.rpartition(",")
+    user, _, place = last.rpartition("@")
+    host, port = (place[1:].split("]", 1)) if place.startswith("[") else place.partition(":")[::2]
+    words = ["ssh", "-F", config, *(["-l", user] if user else []), *(["-p", port.strip(":")] if port else [])]
+    return f"{shlex.join([*words, *(['-J', before] if before else [])])} -W '[%h]:%p' {shlex.quote(host)}"

@@ -1,7 +1,8 @@
 """`platform:ansible:Role`: one Ansible role on a group of hosts, with a record for each host.
 
 Outputs beside the inputs, all by host: `applied` (digest of what is done there), `failed` (why it is
-not), `drift` (what a refresh found), `leftovers` (what is still to be removed there).
+not), `drift` (what a refresh found), `leftovers` (what is still to be removed there). Besides, `begun` has the
+inputs of a run that died in the middle.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from platform_iac.provider import arguments, diff, locks, stale, wanted
+from platform_iac.provider import arguments, diff, locks, sites, stale, wanted
 from platform_iac.provider.diff import entry
 from platform_iac.provider.drift import mend
 from platform_iac.provider.handlers import Change, Context, Diff, Failure, HandlerError, PartialFailure, Values
@@ -19,7 +20,7 @@ from platform_iac.provider.runner import owner
 from platform_iac.provider.runner.play import Job
 from platform_iac.provider.values import Unknown, known
 
-RECORDS = ("applied", "failed", "drift", "leftovers")
+RECORDS = ("applied", "failed", "drift", "leftovers", "begun")
 WHOLE = frozenset({"role", "digest", "packages", "sshConfig", "secrets", "platform"})
 
 
@@ -32,7 +33,7 @@ class Role:
     def check(self, olds: Values, news: Values) -> tuple[Values, list[Failure]]:
         """Judge the inputs by the role's argument spec; inputs that passed before are not judged again."""
         inputs = {name: value for name, value in news.items() if name not in RECORDS}
-        return inputs, [] if olds == inputs else arguments.check(inputs)
+        return inputs, [] if olds == inputs else [*_of_another_site(olds, inputs), *arguments.check(inputs)]
 
     def diff(self, id: str, old_inputs: Values, old_outputs: Values, news: Values) -> Diff:
         """Name inputs that differ, and hosts whose record says that something is to be done."""
@@ -61,7 +62,7 @@ class Role:
         return self._converge(id, old_inputs, old_outputs, news, ctx)
 
     def read(self, id: str, inputs: Values, outputs: Values, ctx: Context) -> tuple[Values, Values]:
-        """Ask every host once what it has; what differs becomes `drift`."""
+        """Ask every host once what it has; what differs becomes `drift`. One that failed keeps what was found there."""
         del id
         from platform_iac.provider.drift import scan
 
@@ -70,7 +71,9 @@ class Role:
         for host, things in sorted(found.items()):
             for thing, sentence in things.items():
                 ctx.log("warning", f"{host}: {thing}: {sentence}")
-        return inputs, {**outputs, "drift": found}
+        failed = outputs.get("failed") or {}
+        kept = {host: things for host, things in (outputs.get("drift") or {}).items() if host in failed}
+        return inputs, {**outputs, "drift": kept | found}
 
     def delete(self, id: str, inputs: Values, outputs: Values, ctx: Context) -> None:
         """Run the role's teardown on every host that has something of it."""
@@ -81,7 +84,7 @@ class Role:
             if host in (outputs.get("applied") or {}) or host in (outputs.get("failed") or {})
         ]
         reasons = _torn_down(Job(inputs, tuple(hosts), teardown=True, whole=True), ctx)
-        for leaver, left in (outputs.get("leftovers") or {}).items():
+        for leaver, left in stale.owed(inputs, outputs).items():
             if left.get("teardown"):
                 reasons |= _torn_down(replace(stale.teardown_of(left, leaver, inputs), whole=True), ctx)
         if reasons := _forgiven(reasons, ctx):
@@ -92,31 +95,39 @@ class Role:
         applied = {host: digest for host, digest in (olds.get("applied") or {}).items() if host in digests}
         behind = tuple(sorted(host for host in digests if _behind(host, digests, olds)))
         leftovers = stale.find(old_inputs, olds, news)
+        former = dict(olds.get("secrets") or {})
         if ctx.preview:
-            _rehearse(news, behind, ctx)
+            _rehearse(Job(news, behind, check=True, former=former), ctx)
             done = {host: digests[host] for host in digests} if known(news) else {**applied}
             return {**news, "applied": done, "failed": {}, "drift": {}, "leftovers": {}}
         failed: dict[str, str] = {}
         remaining: dict[str, Any] = {}
         for host, left in leftovers.items():
             if left.get("teardown") and (
-                reasons := _forgiven(_torn_down(stale.teardown_of(left, host, news), ctx), ctx)
+                reasons := _forgiven(_torn_down(replace(stale.teardown_of(left, host, news), former=former), ctx), ctx)
             ):
                 failed |= reasons
                 remaining[host] = left
         here = {host: left for host, left in leftovers.items() if host in behind and not left.get("teardown")}
         again = {host: units for host in behind if (units := mend.units(olds, news, host))}
-        job = Job(news, behind, stale={host: stale.for_play(left) for host, left in here.items()}, again=again)
+        left_here = {host: stale.for_play(left) for host, left in here.items()}
+        job = Job(news, behind, stale=left_here, again=again, former=former)
         reasons = {host: _hinted(host, reason) for host, reason in _run(job, ctx).items()}
         failed |= reasons
         remaining |= {host: left for host, left in here.items() if host in reasons}
         applied |= {host: digests[host] for host in behind if host not in reasons}
         for host in reasons:
             applied.pop(host, None)
-        outputs = {**news, "applied": applied, "failed": failed, "drift": {}, "leftovers": remaining}
+        drift = {host: things for host, things in (olds.get("drift") or {}).items() if host in reasons}
+        outputs = {**news, "applied": applied, "failed": failed, "drift": drift, "leftovers": remaining}
         if failed:
             raise PartialFailure(id, outputs, [f"{host}: {reason}" for host, reason in sorted(failed.items())])
         return outputs
+
+
+def _of_another_site(olds: Values, inputs: Values) -> list[Failure]:
+    why = sites.usurped(olds.get("site"), wanted.hosts(olds), inputs.get("site"), wanted.hosts(inputs))
+    return [Failure("site", why)] if why else []
 
 
 def _behind(host: str, digests: Mapping[str, str], olds: Mapping[str, Any]) -> bool:
@@ -165,17 +176,18 @@ def _me(job: Job, ctx: Context) -> dict[str, Any]:
     return {
         "platform": platform,
         "stack": stack,
-        "role": ctx.urn.rpartition("::")[2],
+        "role": ctx.urn.rpartition("::")[2].partition("@")[0],
         **locks.place(),
     }
 
 
-def _rehearse(news: Values, behind: tuple[str, ...], ctx: Context) -> None:
+def _rehearse(job: Job, ctx: Context) -> None:
     """With `platform:check`, log what Ansible's check mode says about hosts that can be reached already."""
+    news = job.inputs
     if not ctx.asked("check") or isinstance(news.get("sshConfig"), Unknown) or not known(news.get("secrets", {})):
         return
-    there = tuple(host for host in behind if known(news["hosts"][host]))
-    for host, reason in _run(Job(news, there, check=True), ctx).items():
+    there = tuple(host for host in job.hosts if known(news["hosts"][host]))
+    for host, reason in _run(replace(job, hosts=there), ctx).items():
         ctx.log("warning", f"{host}: could not be checked: {reason}")
 
 

@@ -14,10 +14,11 @@ KEPT = ("role", "packages", "units", "users", "vars")
 def find(old_inputs: Mapping[str, Any], olds: Mapping[str, Any], news: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Return by host what is to be removed there, together with what earlier runs could not remove.
 
-    A host that left has `teardown` and all that the role needs for it. Files hold placeholders,
-    never secrets, so this may be stored in clear.
+    A host that left has `teardown` and all that the role needs for it; one that comes back before that ran keeps
+    what is planned, and the rest is removed there. Files hold placeholders, never secrets, so this may be stored in
+    clear.
     """
-    earlier: Mapping[str, Any] = olds.get("leftovers") or {}
+    earlier = owed(old_inputs, olds)
     present = wanted.hosts(news)
     touched = {*(olds.get("applied") or {}), *(olds.get("failed") or {})}
     found: dict[str, dict[str, Any]] = {}
@@ -25,10 +26,12 @@ def find(old_inputs: Mapping[str, Any], olds: Mapping[str, Any], news: Mapping[s
         if host not in present:
             if host in touched:
                 shared = {name: old_inputs[name] for name in KEPT if name in old_inputs}
+                before = earlier.get(host, {})
                 found[host] = {
                     **shared,
                     "teardown": True,
-                    "files": wanted.files(old_inputs, host),
+                    "files": {**before.get("files", {}), **wanted.files(old_inputs, host)},
+                    "units": {**before.get("units", {}), **old_inputs.get("units", {})},
                     "vars": wanted.variables(old_inputs, host),
                     "host": {key: entry[key] for key in ("address", "hostKey") if key in entry},
                 }
@@ -37,7 +40,20 @@ def find(old_inputs: Mapping[str, Any], olds: Mapping[str, Any], news: Mapping[s
     for host, left in earlier.items():
         if host not in found and host not in present:
             found[host] = dict(left)
+        elif host in present and left.get("teardown") and (back := _on_staying(left, news, host, {})):
+            found[host] = back
     return found
+
+
+def owed(inputs: Mapping[str, Any], outputs: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return by host what earlier runs could not remove, and what one that died in the middle may have begun.
+
+    `begun` are that run's inputs; `commands` writes them into the state when it finds such a run.
+    """
+    earlier: dict[str, dict[str, Any]] = dict(outputs.get("leftovers") or {})
+    if begun := outputs.get("begun"):
+        earlier |= find(begun, {"applied": wanted.hosts(begun), "leftovers": earlier}, inputs)
+    return earlier
 
 
 def for_play(left: Mapping[str, Any]) -> dict[str, Any]:

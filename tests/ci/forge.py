@@ -99,6 +99,8 @@ class GitHub(Runner):
     """GitHub Actions: `context` is what expressions read."""
 
     context: dict[str, Any] = field(default_factory=dict)
+    commit: str = ""
+    """What a run for main is of, where main has gone on since; empty for its newest."""
 
     def run(self, workflow: str, job: str, *, branch: str, needs: str = "success") -> Ran:
         """Run a job of a workflow for a branch. `needs` is what became of the jobs before it."""
@@ -145,8 +147,11 @@ class GitHub(Runner):
         return folder
 
     def checkout(self, branch: str, *, whole: bool) -> Path:
-        """Check out what GitHub does: for a pull request, its merge with main."""
+        """Check out what GitHub does: for a pull request, its merge with main; else the commit, as `origin/main`."""
         folder = self.clone("github", "main")
+        if self.commit and branch == "main":
+            git(folder, "reset", "-q", "--hard", self.commit)
+            git(folder, "update-ref", "refs/remotes/origin/main", self.commit)
         if branch != "main" and whole:
             git(folder, "merge", "-q", "--no-ff", "-m", "merge", f"origin/{branch}")
         return folder

@@ -338,6 +338,7 @@ def test_a_merge_goes_through_the_gates_and_its_failure_is_in_the_evidence(
     """The double's `up` fails; what a good one does is in tests/twin/test_promotion.py, on two twins."""
     runner = github(remote, PROMOTE_TO="falcon")
     runner.context["secrets"] = signing
+    runner.commit = git(remote, "rev-parse", "main")
     ran = runner.run("merge", "promote", branch="main")
     assert ran.result == "failure"
     assert "every gate is open" in ran.output
@@ -349,7 +350,7 @@ def test_a_merge_goes_through_the_gates_and_its_failure_is_in_the_evidence(
     shutil.rmtree(runner.artifacts / "evidence")
     assert not (remote.parent / "promotion-key").exists(), "the key is gone after the job"
     assert PASSPHRASE not in ran.output
-    runner.context["inputs"] = {"to": "eagle"}
+    runner.context["inputs"] = {"to": "eagle"}  # a run of the same commit: it waited, and does not have the two lines
     refused = runner.run("merge", "promote", branch="main")
     assert refused.result == "failure"
     assert "nothing was touched" in refused.output
@@ -435,9 +436,14 @@ def test_an_older_checkout_does_not_forget_what_is_merged(
     git(mine, "fetch", "-q")
     told = said(mine, sys.executable, "-m", "platform_iac.cli", "evidence", expect=2)
     assert "the log does not begin with that of origin/" in told
-    assert "1 lines, as in origin/main" in said(mine, "tools/evidence", "--take")
-    assert "1 lines, every signature" in said(mine, sys.executable, "-m", "platform_iac.cli", "evidence")
-    assert len(log_in(remote)) == 1
+    approve(theirs, origin / "key", to="eagle")
+    said(theirs, "tools/evidence")
+    assert "2 lines, as in origin/main" in said(mine, "tools/evidence", "--take"), "what came since is fetched"
+    assert "2 lines, every signature" in said(mine, sys.executable, "-m", "platform_iac.cli", "evidence")
+    assert len(log_in(remote)) == 2
+    git(mine, "remote", "remove", "origin")
+    git(mine, "update-ref", "refs/remotes/origin/main", git(theirs, "rev-parse", "HEAD"))
+    assert "2 lines, as in origin/main" in said(mine, "tools/evidence", "--take"), "without a remote as it is here"
 
 
 def test_nobody_lets_themselves_sign(origin: Path, people: tuple[Path, Path]) -> None:

@@ -107,6 +107,28 @@ def test_what_reaches_hosts_takes_the_place_of_its_shell() -> None:
             assert not re.search(rf"(?<!exec )tools/run --as-is platform-iac {verb}", text)
 
 
+def test_no_failure_of_another_job_keeps_a_proof_from_being_made() -> None:
+    """GitLab runs a later stage only after a good earlier one, unless the job says otherwise."""
+    gitlab = yaml.safe_load((TOP / ".gitlab-ci.yml").read_text(encoding="utf-8"))
+    for job in ("twin", "drift"):
+        assert gitlab[job]["needs"] == [], job
+    assert gitlab["comment"]["rules"][-1]["when"] == "always"
+    github = {name: yaml.safe_load(text)["jobs"] for name, text in TEXT.items()}
+    assert "!cancelled()" in github["pull-request"]["twin"]["if"]
+    assert "needs" not in github["nightly"]["drift"]
+
+
+def test_a_step_that_reaches_the_forge_s_repository_has_a_token() -> None:
+    """Checkouts keep no credentials, and a private repository is fetched with one too."""
+    for job in (job for text in TEXT.values() for job in yaml.safe_load(text)["jobs"].values()):
+        for step in (step for step in job["steps"] if re.search(r"\bevidence (--take|BRANCH)", step.get("run", ""))):
+            helper, count = step["env"]["GIT_CONFIG_VALUE_0"], step["env"]["GIT_CONFIG_COUNT"]
+            assert sum(name.startswith("GIT_CONFIG_KEY_") for name in step["env"]) == count
+            assert step["env"]["GIT_CONFIG_KEY_0"] == "credential.helper"
+            (token,) = re.findall(r"password=\$(\w+)", helper)
+            assert step["env"][token] == "${{ github.token }}"
+
+
 def test_both_forges_run_what_a_person_runs() -> None:
     targets = set(re.findall(r"^([a-z-]+):", (TOP / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
     for text in ("".join(TEXT.values()), (TOP / ".gitlab-ci.yml").read_text(encoding="utf-8")):

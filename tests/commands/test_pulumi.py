@@ -62,9 +62,35 @@ def test_of_two_that_meet_a_dead_lock_one_cancels(double: Path) -> None:
 
 
 def test_a_state_in_which_nothing_was_begun_is_left_alone(double: Path) -> None:
-    (double / "state.json").write_text(begun(("updating", "platform:ansible:Role")))
+    (double / "state.json").write_text(begun(("updating", "aws:ec2/instance")))
     pulumi.select("t")
     assert not (double / "imported.json").exists()
+
+
+def test_a_role_whose_update_died_runs_again_on_all_its_hosts(double: Path) -> None:
+    role, inputs = {"type": "platform:ansible:Role"}, {"files": {"/etc/b": {"content": "b"}}, "secrets": {"sig": "x"}}
+    outputs = {"applied": {"one": "d", "two": "d"}, "failed": {}}
+    state = {
+        "version": 3,
+        "deployment": {
+            "resources": [
+                {**role, "urn": "urn::munge", "outputs": outputs},
+                {**role, "urn": "urn::base", "outputs": {}},
+            ],
+            "pending_operations": [
+                {"type": "updating", "resource": {**role, "urn": "urn::munge", "inputs": inputs}},
+                {"type": "updating", "resource": {"type": "aws:ec2/instance", "urn": "urn::i"}},
+            ],
+        },
+    }
+    (double / "state.json").write_text(json.dumps(state))
+    pulumi.select("t")
+    imported = json.loads((double / "imported.json").read_text())["deployment"]
+    munge, base = (resource["outputs"] for resource in imported["resources"])
+    assert munge["applied"] == {"one": "", "two": ""}, "who has something of it stays known"
+    assert munge["begun"] == {"files": inputs["files"]}
+    assert base == {}
+    assert [operation["resource"]["urn"] for operation in imported["pending_operations"]] == ["urn::i"]
 
 
 def test_a_lock_of_another_computer_is_not_touched(double: Path) -> None:

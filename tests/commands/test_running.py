@@ -44,6 +44,22 @@ def test_where_nothing_runs_or_nothing_is_known_there_is_none(history, entries) 
 def test_a_stack_that_was_never_made_runs_nothing(history) -> None:  # type: ignore[no-untyped-def]
     history(rc=255, stderr="error: no stack named 'lab' found")
     assert running.commit("lab") is None
+    assert running.unfinished("lab") == ""
+
+
+@pytest.mark.parametrize(
+    ("entries", "verb"),
+    [
+        ((), ""),
+        ((entry("refresh", result="failed"), entry("update"), entry("destroy", result="failed")), ""),
+        ((entry("refresh"), entry("destroy", result="failed"), entry("update")), "down"),
+        ((entry("update", result="failed"), entry("update")), "up"),
+        ((entry("update", result="in-progress"), entry("update")), "up"),
+    ],
+)
+def test_what_failed_since_the_last_good_run_is_told(history, entries, verb) -> None:  # type: ignore[no-untyped-def]
+    history(*entries)
+    assert running.unfinished("lab") == verb
 
 
 def test_a_history_that_cannot_be_read_is_no_empty_one(history) -> None:  # type: ignore[no-untyped-def]

@@ -30,4 +30,6 @@ def test_what_is_declared_of_a_plan_has_no_secret_and_no_door() -> None:
     assert {each.type for each in found} == {"platform:secret:Key", "platform:ansible:Role"}
     assert len({(each.type, each.name) for each in found}) == len(found)
     roles = [each for each in found if each.type == "platform:ansible:Role"]
-    assert all({"role", "files", "hosts", "packages", "units", "users", "vars"} == each.inputs.keys() for each in roles)
+    assert all(
+        {"role", "site", "files", "hosts", "packages", "units", "users", "vars"} == each.inputs.keys() for each in roles
+    )

@@ -46,7 +46,7 @@ def append(text: str, what: Entry, folder: Path, signer: str = "alice") -> str:
 def read(text: str, folder: Path, committed: str = "", signers: str = "") -> tuple[Entry, ...]:
     allowed = signers or (folder / "allowed").read_text()
     known = {"the one that is committed": committed}
-    return evidence.read(text, lambda entry: signature.why_not(entry, allowed), known=known)
+    return evidence.read(text, lambda entry: signature.why_not(entry, allowed, merged=True), known=known)
 
 
 @pytest.fixture(scope="module")
@@ -115,6 +115,39 @@ def test_a_key_that_is_retired_keeps_what_it_signed_and_signs_no_more(folder: Pa
     later = append(log, entry(time="2026-01-02T13:00:00+00:00"), folder)
     with pytest.raises(EvidenceError, match="line 4 of the log is not signed by alice"):
         read(later, folder, signers=until)
+
+
+def test_a_key_that_is_retired_does_not_sign_by_an_earlier_time(folder: Path, log: str) -> None:
+    """Of a line that is merged its place in the log tells when it was, of another one today's date."""
+    text = (folder / "allowed").read_text()
+    until = text.replace("namespaces=", 'valid-before="20260104000000Z",namespaces=', 1)
+    later = append(log, entry(time="2026-01-06T00:00:00+00:00", who="bob@example.net"), folder, "bob")
+    assert len(read(later, folder, signers=until)) == 4
+    with pytest.raises(EvidenceError, match=r"line 5 of the log is of 2026-01-03.*, more than a day before"):
+        read(append(later, entry(time="2026-01-03T00:00:00+00:00"), folder), folder, signers=until)
+    backdated = evidence.parse(evidence.lines(append(log, entry(), folder)))[-1]
+    assert signature.why_not(backdated, until, merged=True) == ""
+    assert "a line that is not merged yet needs a key that is good now" in signature.why_not(
+        backdated, until, merged=False
+    )
+    assert signature.why_not(backdated, text, merged=False) == ""
+
+
+def test_clocks_may_differ_a_little_and_no_line_is_of_a_time_to_come(folder: Path, log: str) -> None:
+    assert len(read(append(log, entry(time="2026-01-01T12:00:00+00:00"), folder), folder)) == 4
+    with pytest.raises(EvidenceError, match=r"line 4 .* is of 2999-.*, which is to come: set this computer's clock"):
+        read(append(log, entry(time="2999-01-01T00:00:00+00:00"), folder), folder)
+    with pytest.raises(EvidenceError, match="'yesterday' is no time"):
+        read(append(log, entry(time="yesterday"), folder), folder)
+
+
+def test_only_a_line_feed_ends_a_line(folder: Path, log: str) -> None:
+    odd = "a\u2028b\u2029c\x85d\x1ce\r\n"
+    text = append(log, entry(checks={"error": odd}), folder)
+    text = append(text, entry(), folder)
+    found = read(text, folder)
+    assert [each.sequence for each in found] == [1, 2, 3, 4, 5]
+    assert found[3].checks == {"error": odd}
 
 
 def test_a_key_that_is_none_is_told(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from platform_iac.provider.runner.play import Job
 from platform_iac.provider.values import SECRET, SIGNATURE, UNKNOWN, decode, encode
 from tests.provider.conftest import KEY, ROLE, Engine, InitError, file, untouched
 
+IDENTITY = "platform:index:Identity"
 NONE, SOME = provider_pb2.DiffResponse.DIFF_NONE, provider_pb2.DiffResponse.DIFF_SOME
 
 
@@ -116,6 +117,25 @@ class TestCheck:
         failures = {failure.property: failure.reason for failure in engine.check(ROLE, inputs | change).failures}
         assert path in failures
         assert words in failures[path]
+
+    def test_the_hosts_of_another_site_are_refused(self, engine: Engine, inputs: dict[str, Any]) -> None:
+        there = inputs | {"site": "dc1"}
+        other = inputs | {"site": "dc2", "hosts": {"far": inputs["hosts"]["one"]}}
+        (failure,) = engine.check(ROLE, other, there).failures
+        assert failure.property == "site"
+        assert "write 'dc1' first in `sites`" in failure.reason
+        assert not engine.check(ROLE, other, inputs).failures, "what was written before sites had names"
+        assert not engine.check(ROLE, other | {"site": "dc1"}, there).failures, "other hosts of the same site"
+        assert not engine.check(ROLE, inputs | {"site": "berlin"}, there).failures, "a site with another name"
+
+    def test_another_first_site_is_refused_before_anything_is_made(self, engine: Engine) -> None:
+        there = {"home": {"site": "dc1", "hosts": ["a", "b"]}}
+        other = {"home": {"site": "dc2", "hosts": ["c"]}}
+        (failure,) = engine.check(IDENTITY, other, there).failures
+        assert failure.property == "home"
+        assert not engine.check(IDENTITY, other, {}).failures
+        assert not engine.check(IDENTITY, other, {"home": {"site": "dc1", "hosts": []}}).failures
+        assert engine.diff(IDENTITY, {**there, "platform": "p"}, other, there).changes == NONE
 
     def test_what_is_not_known_yet_is_not_judged(self, engine: Engine, inputs: dict[str, Any]) -> None:
         inputs["hosts"]["one"] |= {"hostKey": UNKNOWN, "instance": UNKNOWN}
@@ -238,6 +258,23 @@ class TestRole:
         assert path.read_text() == "colour=red\n"
         assert decode(engine.read(ROLE, id, inputs, outputs).properties).values["drift"] == {}
 
+    def test_what_a_refresh_found_is_kept_where_mending_fails(
+        self, engine: Engine, inputs: dict[str, Any], tmp_path: Path
+    ) -> None:
+        id, outputs = engine.create(ROLE, inputs)
+        for host in ("one", "two"):
+            (tmp_path / host / "etc.conf").write_text("colour=blue\n")
+        found = decode(engine.read(ROLE, id, inputs, outputs).properties).values
+        (tmp_path / "two.broken").touch()
+        with pytest.raises(InitError) as caught:
+            engine.update(ROLE, id, inputs, found, inputs)
+        failed = caught.value.outputs
+        assert failed["drift"] == {"two": found["drift"]["two"]}
+        again = decode(engine.read(ROLE, id, inputs, failed).properties).values
+        assert again["drift"] == failed["drift"]
+        (tmp_path / "two.broken").unlink()
+        assert engine.update(ROLE, id, inputs, again, inputs)["drift"] == {}
+
     def test_secrets_reach_the_host_and_nothing_else(
         self, engine: Engine, inputs: dict[str, Any], tmp_path: Path
     ) -> None:
@@ -274,6 +311,24 @@ class TestRole:
         outputs = engine.update(ROLE, id, news, kept, news)
         assert not (tmp_path / "two" / "etc.conf").exists()
         assert engine.diff(ROLE, outputs, news, news, id).changes == NONE
+
+    def test_a_host_that_left_unseen_and_comes_back_loses_what_went_meanwhile(
+        self, engine: Engine, inputs: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        extra = tmp_path / "two" / "extra.conf"
+        inputs["hosts"]["two"]["files"][str(extra)] = file("x\n")
+        id, outputs = engine.create(ROLE, inputs)
+        without, back = copy.deepcopy(inputs), copy.deepcopy(inputs)
+        del without["hosts"]["two"]
+        del back["hosts"]["two"]["files"][str(extra)]
+        silent = {"two": Outcome(reason="unreachable: no route", unreachable=True)}
+        with monkeypatch.context() as patch, pytest.raises(InitError) as caught:
+            patch.setattr(run, "run", lambda *_: silent)
+            engine.update(ROLE, id, inputs, outputs, without)
+        outputs = engine.update(ROLE, id, without, caught.value.outputs, back)
+        assert not extra.exists()
+        assert (tmp_path / "two" / "etc.conf").exists()
+        assert outputs["leftovers"] == {}
 
     def test_hosts_that_are_gone_for_good_can_be_forgotten(
         self, engine: Engine, inputs: dict[str, Any], monkeypatch: pytest.MonkeyPatch

@@ -16,6 +16,19 @@ from tests.provider.project import Project, kill, processes, wait_for
 pytestmark = pytest.mark.engine
 
 
+SITES = """\
+import json
+from pathlib import Path
+import pulumi
+from platform_iac.components.resources import Identity, Role
+spec = json.loads((Path(__file__).parent / "spec.json").read_text())
+first = Identity("p", spec["home"])
+for name, (inputs, formers) in spec["roles"].items():
+    aliases = [pulumi.Alias(name=former) for former in formers]
+    Role(name, {**inputs, "secrets": {}}, opts=pulumi.ResourceOptions(depends_on=[first], aliases=aliases))
+"""
+
+
 @pytest.fixture
 def project(private_state: Path) -> Project:
     if shutil.which("pulumi") is None:
@@ -149,3 +162,36 @@ def run_folder(mark: str) -> Path:
     (pid, *_) = processes(mark, private.MARK)
     entries = (Path("/proc") / str(pid) / "environ").read_text().split("\0")
     return Path(next(entry.partition("=")[2] for entry in entries if entry.startswith(f"{private.MARK}=")))
+
+
+def test_another_first_site_is_refused_and_one_that_was_emptied_hands_its_names_on(
+    project: Project, role: dict[str, Any], runs: Any
+) -> None:
+    near, far = (
+        {**role, "site": site, "hosts": {host: role["hosts"][host]}} for site, host in (("a", "one"), ("b", "two"))
+    )
+    (project.folder / "__main__.py").write_text(SITES)
+    both: dict[str, Any] = {
+        "home": {"site": "a", "hosts": ["one"]},
+        "roles": {"munge": (near, ["munge@a"]), "munge@b": (far, [])},
+    }
+    project.write(both)
+    project.up()
+    assert runs() == ["one", "two"]
+
+    turned = {
+        "home": {"site": "b", "hosts": ["two"]},
+        "roles": {"munge": (far, ["munge@b"]), "munge@a": (near, []), "mirror@a": (near, [])},
+    }
+    project.write(turned)
+    assert "write 'a' first in `sites`" in project.up(fails=True)
+    assert runs() == []
+    project.write(both)
+    project.preview("--expect-no-changes")
+
+    project.write({"home": {"site": "a", "hosts": []}, "roles": {"munge@b": (far, [])}})
+    assert "1 deleted" in project.up()
+    project.write({"home": {"site": "b", "hosts": ["two"]}, "roles": {"munge": (far, ["munge@b"])}})
+    assert "deleted" not in project.up()
+    assert runs() == []
+    assert project.outputs("munge")["applied"].keys() == {"two"}

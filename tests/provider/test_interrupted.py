@@ -12,9 +12,11 @@ from typing import Any
 
 import pytest
 
+from platform_iac.commands import pulumi
 from platform_iac.commands.lock import locks
 from platform_iac.provider.runner import private
-from tests.provider.project import Project, processes, wait_for
+from tests.provider.conftest import file
+from tests.provider.project import Project, kill, processes, wait_for
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(300)]
 
@@ -102,6 +104,39 @@ def test_whoever_stops_it_the_lock_is_free_and_the_next_up_finishes(
     gate.unlink()
     project.up()
     assert project.outputs("role")["applied"].keys() == {"one", "two"}
+    project.preview("--expect-no-changes")
+
+
+def test_a_spec_that_goes_back_after_a_kill_is_applied_again(
+    project: Project, inputs: dict[str, Any], tmp_path: Path, runs: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del inputs["secrets"]
+    project.write({"role": inputs})
+    project.up()
+    runs()
+    gate, log, more = tmp_path / "gate", tmp_path / "runs", tmp_path / "more.conf"
+    gate.touch()
+    news = inputs | {"vars": {**inputs["vars"], "wait_for": str(gate)}, "files": {str(more): file("x\n")}}
+    project.write({"role": news})
+    running = project.start_up()
+    wait_for(log.exists)
+    kill(running.pid)
+    running.communicate(timeout=120)
+    wait_for(lambda: not processes(str(project.folder), private.MARK))
+    more.write_text("x\n")
+    runs()
+    project.run("cancel", "--yes", "--stack", "test")
+
+    captured, put = pulumi.captured, pulumi.put
+    monkeypatch.setattr(pulumi, "captured", lambda *argv: captured(*argv, top=project.folder))
+    monkeypatch.setattr(pulumi, "put", lambda stack, text: put(stack, text, top=project.folder))
+    for name, value in project.environment.items():
+        monkeypatch.setenv(name, value)
+    pulumi._forget_begun("test")
+    project.write({"role": inputs})
+    project.up()
+    assert runs() == ["one", "two"]
+    assert not more.exists()
     project.preview("--expect-no-changes")
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import resource
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -11,6 +14,15 @@ from platform_iac.provider import locks
 
 pytestmark = pytest.mark.usefixtures("private_state")
 ONE = {"one": {"address": "1"}}
+MANY = """\
+import resource, threading
+_, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
+from platform_iac.provider import __main__, locks
+__main__._more_descriptors()
+with locks.hold({f"gpu{number:04}": {"address": ""} for number in range(1100)}, threading.Event()):
+    pass
+"""
 
 
 def test_a_second_run_on_the_host_waits_and_can_be_cancelled() -> None:
@@ -36,3 +48,9 @@ def test_locks_are_private(tmp_path: Path) -> None:
     with locks.hold(ONE, threading.Event()):
         assert locks.folder().is_relative_to(tmp_path)
         assert locks.folder().stat().st_mode & 0o077 == 0
+
+
+def test_a_thousand_hosts_are_held_at_once() -> None:
+    if resource.getrlimit(resource.RLIMIT_NOFILE)[1] < 1200:
+        pytest.skip("this machine does not allow a process as many files")
+    subprocess.run([sys.executable, "-c", MANY], check=True, timeout=60)

@@ -51,6 +51,37 @@ def test_a_host_that_was_never_done_needs_no_teardown() -> None:
     assert stale.find(OLD, {"applied": {"two": "d"}}, OLD | {"hosts": {"two": {"address": "2"}}}) == {}
 
 
+def test_a_host_that_left_takes_along_what_could_not_be_removed_before() -> None:
+    earlier = DONE | {"leftovers": {"one": {"files": {"/etc/c": CONF}, "units": {"c.service": {}}}}}
+    left = stale.find(OLD, earlier, OLD | {"hosts": {"two": {"address": "2"}}})["one"]
+    assert left["files"].keys() == {"/etc/a", "/etc/b", "/etc/c", "/etc/own"}
+    assert left["units"].keys() == {"a.service", "b.service", "c.service"}
+
+
+def test_a_host_that_comes_back_loses_what_is_no_longer_planned() -> None:
+    without = OLD | {"hosts": {"two": {"address": "2"}}, "files": {"/etc/a": CONF}}
+    outputs = {"applied": {"two": "d"}, "leftovers": stale.find(OLD, DONE, without)}
+    back = OLD | {"files": {"/etc/a": CONF}, "units": {"a.service": OLD["units"]["a.service"]}}
+    assert stale.find(without, outputs, back)["one"] == {
+        "files": {"/etc/b": CONF},
+        "units": {"b.service": {}},
+        "watchers": {"a.service": OLD["units"]["a.service"]},
+    }
+    assert "one" not in stale.find(without, outputs, OLD)
+
+
+def test_what_a_run_that_died_had_begun_is_removed_when_the_spec_goes_back() -> None:
+    begun = OLD | {
+        "files": OLD["files"] | {"/etc/c": CONF},
+        "hosts": OLD["hosts"] | {"three": {"address": "3"}},
+    }
+    outputs = {"applied": {"one": "", "two": ""}, "begun": begun}
+    found = stale.find(OLD, outputs, OLD)
+    assert found["one"]["files"] == found["two"]["files"] == {"/etc/c": CONF}
+    assert found["three"]["teardown"]
+    assert stale.find(OLD, outputs, begun) == {}, "what is planned again is no leftover"
+
+
 def test_what_could_not_be_removed_is_remembered() -> None:
     news = OLD | {"files": {"/etc/a": CONF}}
     earlier = {"applied": {}, "leftovers": {"one": {"files": {"/etc/b": CONF}}, "gone": {"teardown": True}}}

@@ -6,7 +6,7 @@ import types
 
 import pytest
 
-from tests.provider.plugins.conftest import load
+from tests.host_modules import load
 
 CONF = """\
 # AuthType=auth/none
@@ -43,7 +43,7 @@ PARTITIONS = (
 
 @pytest.fixture(scope="module")
 def module() -> types.ModuleType:
-    return load("modules", "slurm_running")
+    return load("plugins/modules/slurm_running.py")
 
 
 def test_a_controller_that_runs_with_its_file_differs_in_nothing(module: types.ModuleType) -> None:

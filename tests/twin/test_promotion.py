@@ -1,4 +1,8 @@
-"""`make demo-promotion` and what it does not show: three twins play development, staging and production."""
+"""`make demo-promotion` and what it does not show: three twins play development, staging and production.
+
+The tests down to the one that removes everything tell one story: each needs what those before it did, so they run in
+this order and all of them. One picked by its name fails.
+"""
 
 from __future__ import annotations
 

@@ -9,6 +9,7 @@ import subprocess
 import threading
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from platform_iac.provider.reach import ReachError, Target
@@ -130,13 +131,14 @@ def _connect(target: Target) -> SSHClient:
         client.get_host_keys().add(known, kind, line.key)
     else:
         _add_known(client, target, known)
+    keys = [path for path in target.identity_files if Path(path).is_file()]  # ssh names its defaults, there or not
     sock = _through(target.proxy_command) if target.proxy_command else None
     try:
         client.connect(
             target.hostname,
             target.port,
             target.user,
-            key_filename=list(target.identity_files),  # type: ignore[arg-type]  # a list is fine, says paramiko's manual
+            key_filename=keys,  # type: ignore[arg-type]  # a list is fine, says paramiko's manual
             look_for_keys=False,
             sock=sock,
             timeout=CONNECT_SECONDS,

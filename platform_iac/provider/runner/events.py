@@ -25,10 +25,14 @@ class Outcome:
 
 @dataclass(slots=True)
 class Reporter:
-    """Takes events as they come. Secrets are replaced by their placeholders in everything it says."""
+    """Takes events as they come. Secrets are replaced by their placeholders in everything it says.
+
+    `former` are those that the hosts may still have from the run before.
+    """
 
     log: Callable[[Severity, str], None]
     secrets: Mapping[str, str] = field(default_factory=dict)
+    former: Mapping[str, str] = field(default_factory=dict)
     show_diffs: bool = False
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     _task: str = ""
@@ -45,7 +49,7 @@ class Reporter:
 
     def redact(self, text: str) -> str:
         """Return `text` without a secret."""
-        for name, value in self.secrets.items():
+        for name, value in (*self.secrets.items(), *self.former.items()):
             if value:
                 text = text.replace(value, f"@@secret/{name}@@")
         return text

@@ -43,7 +43,7 @@ def take(me: dict[str, Any], path: str = PATH) -> str:
             since, role = _said(run["since"]), run["role"]
             return f"{run['by']} is at work here since {since} (role {role}) — wait for that run to end"
         now = int(time.time())
-        roles = sorted({*owner.get("roles", []), me["role"]})
+        roles = sorted({*(role.partition("@")[0] for role in owner.get("roles", [])), me["role"]})  # was: role@site
         own = {"platform": me["platform"], "stack": me["stack"], "since": owner.get("since", now), "roles": roles}
         run = {"by": me["by"], "place": me["place"], "role": me["role"], "since": now, "connection": connection()}
         _write(path, {**own, "by": me["by"], "run": run})

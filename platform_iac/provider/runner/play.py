@@ -32,8 +32,9 @@ class Job:
     `inputs` are the Role's; `hosts` which of its hosts; `stale` what earlier runs left on a host
     (`files`, `units`, and the `watchers` of such files among units that stay); `again` the units that are to
     start again whatever they are; `me` who works on the hosts, as `owner.take` has it, or nobody; `over` the hosts
-    that it takes from another platform. `whole` says that the role goes from all its hosts, this job's or others', so
-    that none needs to leave anything to those that stay.
+    that it takes from another platform; `former` the secrets of earlier inputs, which are not said either. `whole`
+    says that the role goes from all its hosts, this job's or others', so that none needs to leave anything to those
+    that stay.
     """
 
     inputs: Mapping[str, Any]
@@ -44,6 +45,7 @@ class Job:
     again: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     me: Mapping[str, Any] = field(default_factory=dict)
     over: tuple[str, ...] = ()
+    former: Mapping[str, str] = field(default_factory=dict)
     whole: bool = False
 
     @property
@@ -202,7 +204,8 @@ def _remove_stale() -> list[dict[str, Any]]:
 
 
 def _restart_watchers() -> dict[str, Any]:
-    arguments = {"units": f"{{{{ {STALE}.watchers }}}}", "changed_paths": "{{ platform_iac_removed.changed_paths }}"}
+    """Their files are told by the plan and not by what was removed: that may have been a run that failed later."""
+    arguments = {"units": f"{{{{ {STALE}.watchers }}}}", "changed_paths": f"{{{{ {STALE}.files | list }}}}"}
     return {"name": "Let units follow files that are no longer planned", "host_units": arguments}
 
 

@@ -29,7 +29,7 @@ def run(job: Job, log: Callable[[Severity, str], None], cancelled: threading.Eve
     Nothing is raised for a host that fails; its outcome says why. A job that cannot start at all
     fails on all hosts alike.
     """
-    reporter = Reporter(log, job.secrets, show_diffs=job.check)
+    reporter = Reporter(log, job.secrets, job.former, show_diffs=job.check)
     try:
         targets = _targets(job)
     except (ReachError, OSError) as error:

@@ -1,4 +1,4 @@
-"""Give the module `host_files` the secrets its files ask for, and no others.
+"""Give the module `host_files` the secrets its files ask for, and no others. To remove a file none is needed.
 
 The values come from the JSON file `{name: value}` whose path is in the environment variable
 PLATFORM_IAC_SECRETS. They travel as a `no_log` argument: results and diffs show placeholders.
@@ -23,18 +23,19 @@ def asked_for(files: dict[str, Any]) -> set[str]:
     return {name for file in files.values() for name in PLACEHOLDER.findall(str(file.get("content", "")))}
 
 
-def supply(names: set[str], path: str) -> dict[str, str]:
-    """Return the named secrets from the JSON file at `path`.
+def supply(names: set[str], path: str, *, needed: bool = True) -> dict[str, str]:
+    """Return the named secrets from the JSON file at `path`; where they are not `needed`, those that are there.
 
     Raises:
-        AnsibleActionFail: some are not there; names them.
+        AnsibleActionFail: some are needed and not there; names them.
     """
     known: dict[str, str] = {}
     if names and path:
         known = json.loads(Path(path).read_text(encoding="utf-8"))
-    if missing := sorted(names - known.keys()):
+    missing = sorted(names - known.keys())
+    if missing and needed:
         raise AnsibleActionFail(f"files refer to secrets that this run was not given: {', '.join(missing)}")
-    return {name: known[name] for name in sorted(names)}
+    return {name: known[name] for name in sorted(names & known.keys())}
 
 
 class ActionModule(ActionBase):  # type: ignore[misc]
@@ -49,6 +50,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         arguments = dict(self._task.args)
         files = arguments.get("files")
         if isinstance(files, dict):
-            arguments["secrets"] = supply(asked_for(files), os.environ.get("PLATFORM_IAC_SECRETS", ""))
+            store, needed = os.environ.get("PLATFORM_IAC_SECRETS", ""), arguments.get("state") != "absent"
+            arguments["secrets"] = supply(asked_for(files), store, needed=needed)
         result.update(self._execute_module(module_name="host_files", module_args=arguments, task_vars=task_vars))
         return result

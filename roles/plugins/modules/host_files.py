@@ -46,7 +46,8 @@ changed_paths:
 
 PLACEHOLDER = re.compile(r"@@secret/([A-Za-z0-9_.-]+)@@")
 TOP = 2  # parts of `/etc`, which is never removed
-HIDDEN = "(not shown: this file holds a secret)\n"
+PUBLIC = 0o004  # the bit of a mode that lets everyone read
+HIDDEN = "(not shown: it may be a secret)\n"
 
 
 @dataclass
@@ -123,10 +124,15 @@ def fill(content: str, secrets: dict[str, str]) -> str:
 
 
 def difference(path: str, old: Current, new: Current, placeheld: str, secrets: dict[str, str]) -> dict[str, str]:
-    """Return Ansible's diff of one file. Of a file with secrets only the lines of the plan are shown."""
+    """Return Ansible's diff of one file. Of one with secrets only the lines of the plan are shown.
+
+    A file that not everyone may read counts as one: the plan before may have put a secret into it.
+    """
     before, after = _text(old.content), _text(new.content)
-    if PLACEHOLDER.search(placeheld):
+    holds = bool(PLACEHOLDER.search(placeheld))
+    if holds or (old.mode and not int(old.mode, 8) & PUBLIC):
         before = conceal(before, placeheld, secrets)
+    if holds:
         after = placeheld if new.content is not None else ""
     if before == after and old.content is not None and new.content is not None:
         before, after = f"{old.attributes}\n{before}", f"{new.attributes}\n{after}"

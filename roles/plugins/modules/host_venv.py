@@ -28,6 +28,8 @@ description:
   - The environment is made anew whenever the requirements or the host's interpreter change; otherwise nothing is done,
     and the index is not asked. A file of the environment says what it was made from; it is written last, so an
     interrupted installation is done again.
+  - What is there stays until the same packages have been installed beside it once, and were imported there - an index
+    that does not answer, or lacks one, takes nothing from jobs that run.
   - uv installs it, which is several times faster than pip; uv itself comes from the same index and is not kept.
   - Without an index the host needs the Debian package C(python3-venv), whose pip knows the host's own configuration.
 options:
@@ -86,24 +88,35 @@ def found(path: Path) -> dict[str, Any] | None:
 
 
 def make(path: Path, requirements: list[str], index: str, imports: list[str]) -> None:
-    """Make the environment from nothing.
+    """Make the environment from nothing; what is there goes once the packages are known to install.
+
+    Programs of an environment have its path in them, so it cannot be made beside the old one and moved.
 
     Raises:
         VenvError: a package is not in the index, or a module does not import.
     """
-    remove(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="host-venv-") as folder:
         uv = _uv(Path(folder), index)
-        interpreter = sys.executable or "/usr/bin/python3"
-        run([uv, "venv", "--quiet", "--python", interpreter, str(path)])
         source = ["--index-url", index] if index else []
-        into = ["--python", str(path / "bin" / "python"), "--no-cache", "--link-mode", "copy"]
-        run([uv, "pip", "install", "--quiet", "--only-binary", ":all:", *into, *source, *requirements])
-    if imports:
-        run([str(path / "bin" / "python"), "-c", "".join(f"import {name}\n" for name in imports)])
+        install = ["--cache-dir", str(Path(folder) / "cache"), *source, *requirements]
+        if path.exists():
+            trial = Path(folder) / "trial"
+            _fill(uv, trial, ["--link-mode", "hardlink", *install], imports)
+            shutil.rmtree(trial)
+        remove(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _fill(uv, path, ["--link-mode", "copy", *install], imports)
     mark = path / MARK
     mark.write_text(json.dumps(wanted(requirements, imports)) + "\n", encoding="utf-8")
+
+
+def _fill(uv: str, path: Path, install: list[str], imports: list[str]) -> None:
+    """Make an environment at a path where nothing is."""
+    program = str(path / "bin" / "python")
+    run([uv, "venv", "--quiet", "--python", sys.executable or "/usr/bin/python3", str(path)])
+    run([uv, "pip", "install", "--quiet", "--only-binary", ":all:", "--python", program, *install])
+    if imports:
+        run([program, "-c", "".join(f"import {name}\n" for name in imports)])
 
 
 def remove(path: Path) -> None:

@@ -96,6 +96,22 @@ def test_a_secret_is_written_but_never_shown(host_files: ModuleType, tmp_path: P
     assert outcome.diff["after"] == "host=db\npassword=@@secret/db@@\n"
 
 
+def test_the_secret_of_a_plan_before_is_not_shown(host_files: ModuleType, tmp_path: Path) -> None:
+    path = tmp_path / "db.conf"
+    path.write_text(f"host=db\npassword={VALUE}\n")
+    path.chmod(0o640)
+    outcome = host_files.ship(str(path), wanted("host=db\nsocket=yes\n", "0640"), {}, check=True)
+    assert outcome.diff["before"] == f"host=db\n{host_files.HIDDEN}"
+    assert outcome.diff["after"] == "host=db\nsocket=yes\n"
+
+
+def test_what_everybody_may_read_is_shown(host_files: ModuleType, tmp_path: Path) -> None:
+    path = tmp_path / "slurm.conf"
+    path.write_text("MaxTime=7\n")
+    path.chmod(0o644)
+    assert host_files.ship(str(path), wanted("MaxTime=2\n"), {}, check=True).diff["before"] == "MaxTime=7\n"
+
+
 def test_a_secret_that_was_not_supplied_is_named(host_files: ModuleType, tmp_path: Path) -> None:
     with pytest.raises(KeyError, match="munge"):
         host_files.ship(str(tmp_path / "a"), wanted("@@secret/munge@@"), {}, check=True)
@@ -127,3 +143,10 @@ def test_the_action_gives_only_the_secrets_that_files_ask_for(host_files_action:
 def test_the_action_names_a_secret_it_does_not_have(host_files_action: ModuleType) -> None:
     with pytest.raises(host_files_action.AnsibleActionFail, match="munge"):
         host_files_action.supply({"munge"}, "")
+
+
+def test_the_action_needs_no_secret_to_remove_a_file(host_files_action: ModuleType, tmp_path: Path) -> None:
+    store = tmp_path / "secrets.json"
+    store.write_text('{"db": "b"}')
+    assert host_files_action.supply({"db", "munge"}, str(store), needed=False) == {"db": "b"}
+    assert host_files_action.supply({"munge"}, "", needed=False) == {}

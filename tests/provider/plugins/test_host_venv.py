@@ -58,11 +58,43 @@ def test_an_interrupted_installation_is_not_taken_for_a_whole_one(
             raise host_venv.VenvError("no a==1 in the index")
 
     path = tmp_path / "venv"
-    host_venv.make(path, WANTED, "", ["a"])
     monkeypatch.setattr(host_venv, "run", fail)
     with pytest.raises(host_venv.VenvError, match="no a==1"):
         host_venv.make(path, ["a==1"], "", ["a"])
     assert host_venv.found(path) is None
+
+
+@pytest.mark.parametrize("word", ["uv", "install", "-c"])
+def test_a_change_that_fails_leaves_what_is_there(
+    host_venv: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, word: str
+) -> None:
+    path, run = tmp_path / "venv", host_venv.run
+    host_venv.make(path, WANTED, "", ["a"])
+
+    def fail(command: list[str]) -> None:
+        if word in command:
+            raise host_venv.VenvError("the index does not answer")
+        run(command)
+
+    def no_uv(folder: Path, index: str) -> str:
+        if word == "uv":
+            raise OSError("the index does not answer")
+        return "program"
+
+    monkeypatch.setattr(host_venv, "run", fail)
+    monkeypatch.setattr(host_venv, "_uv", no_uv)
+    with pytest.raises((host_venv.VenvError, OSError), match="does not answer"):
+        host_venv.make(path, ["a==2"], "", ["a"])
+    assert same(host_venv, path, WANTED)
+    monkeypatch.setattr(host_venv, "run", run)
+    monkeypatch.setattr(host_venv, "_uv", lambda folder, index: "uv")
+    host_venv.make(path, ["a==2"], "", ["a"])
+    assert same(host_venv, path, ["a==2"])
+
+
+def test_nothing_is_tried_beside_where_nothing_is(host_venv: ModuleType, tmp_path: Path) -> None:
+    host_venv.make(tmp_path / "venv", WANTED, "", [])
+    assert len([command for command in host_venv.ran if "install" in command]) == 1
 
 
 def test_an_environment_without_its_interpreter_is_made_again(host_venv: ModuleType, tmp_path: Path) -> None:

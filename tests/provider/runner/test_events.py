@@ -32,6 +32,11 @@ def test_changes_are_told_once_per_task_with_all_hosts(reporter: Reporter, said:
     assert reporter.outcomes["c"].finished
 
 
+def test_neither_a_secret_nor_one_that_it_replaced_is_said(said: list[tuple[str, str]]) -> None:
+    reporter = Reporter(lambda *line: said.append(line), {"db": "canary"}, former={"db": "parrot", "none": ""})
+    assert reporter.redact("canary, parrot") == "@@secret/db@@, @@secret/db@@"
+
+
 def test_a_rescued_or_ignored_failure_is_none(reporter: Reporter) -> None:
     reporter(event("runner_on_failed", host="a", res={"msg": "x"}, ignore_errors=True))
     reporter(event("runner_on_failed", host="b", res={"msg": "rescued later"}))

@@ -43,6 +43,14 @@ def test_a_host_is_a_platform_s_from_its_first_role_to_the_teardown_of_its_last(
     assert owner.take(me("p2"), path) == ""
 
 
+def test_a_role_is_recorded_without_its_site(path: str) -> None:
+    owner.take(me(role="base@dc1"), path)
+    owner.take(me(role="base"), path)
+    assert recorded(path)["roles"] == ["base"]
+    owner.leave(me(role="base"), path)
+    assert not Path(path).exists()
+
+
 def test_a_host_may_be_taken_over_when_that_is_asked_for(path: str) -> None:
     owner.take(me("p1", role="base"), path)
     assert owner.take(me("p2", role="munge", over=True), path) == ""

@@ -54,6 +54,15 @@ def test_teardown_is_the_role_s_own_moment() -> None:
     assert tearing["gather_facts"] is False
 
 
+def test_units_follow_files_that_an_earlier_run_removed() -> None:
+    stale = {"one": {"files": {"/etc/b": {"content": "b"}}, "watchers": {"a.service": {"restart_on": ["/etc/b"]}}}}
+    (playing,) = json.loads(play.playbook(Job(INPUTS, ("one",), stale=stale)))
+    assert playing["tasks"][-1]["host_units"] == {
+        "units": "{{ platform_iac_stale.watchers }}",
+        "changed_paths": "{{ platform_iac_stale.files | list }}",
+    }
+
+
 def test_a_role_is_told_when_it_goes_from_all_its_hosts() -> None:
     assert inventory(Job(INPUTS, ("one",), teardown=True, whole=True))["vars"][play.WHOLE] is True
     assert play.WHOLE not in inventory(Job(INPUTS, ("one",), teardown=True))["vars"]

@@ -57,6 +57,33 @@ def test_what_is_no_longer_planned_is_removed_before_the_role_runs(
     assert not old.parent.exists()
 
 
+def test_a_file_whose_secret_is_gone_too_is_removed(
+    inputs: dict[str, Any], tmp_path: Path, log: list[tuple[str, str]]
+) -> None:
+    old = tmp_path / "old" / "keyring"
+    old.parent.mkdir()
+    (tmp_path / "stays").touch()
+    old.write_text("key = canary-of-bob\n")
+    stale = {"one": {"files": {str(old): file("key = @@secret/bob@@\n", "0600")}}}
+    outcomes = run.run(Job(inputs, ("one",), stale=stale), lambda *line: log.append(line), threading.Event())
+    assert not outcomes["one"].reason
+    assert not old.parent.exists()
+    assert "canary-of-bob" not in str(log)
+
+
+def test_a_former_secret_is_not_said_although_everybody_may_read_it(
+    inputs: dict[str, Any], tmp_path: Path, log: list[tuple[str, str]]
+) -> None:
+    path = next(Path(path) for path in inputs["hosts"]["one"]["files"])
+    path.parent.mkdir()
+    path.write_text("colour=canary-of-old\n")
+    path.chmod(0o644)
+    job = Job(inputs, ("one",), check=True, former={"db": "canary-of-old"})
+    assert not run.run(job, lambda *line: log.append(line), threading.Event())["one"].reason
+    assert any("-colour=@@secret/db@@" in text for _, text in log)
+    assert "canary-of-old" not in str(log)
+
+
 def test_cancelling_kills_ansible_at_once(inputs: dict[str, Any], tmp_path: Path, log: list[tuple[str, str]]) -> None:
     gate, cancelled = tmp_path / "gate", threading.Event()
     gate.touch()
