@@ -46,8 +46,26 @@ def test_mirror_serves_packages_and_wheels_and_takes_nothing(lab: Lab) -> None:
 
 
 def test_base_passes_the_acceptance(lab: Lab) -> None:
+    # Nothing needs sudo here: apt may remove it by itself, and yet it is the host's own.
+    lab.ok("login01", "apt-mark auto sudo")
     # The home stays when an account goes: what is in it belongs to its owner, not to the role.
     accept(lab, "base", stays=r"file /home/.*")
+
+
+def test_apt_treats_the_hosts_packages_as_before_once_the_platform_is_gone(lab: Lab) -> None:
+    assert "sudo" in lab.ok("login01", "apt-mark showmanual").split()
+    play(lab, "base", hosts=("login01",), moment="teardown").ok()
+    assert "sudo" in lab.ok("login01", "apt-mark showauto").split()
+    assert "packages" not in lab.ok("login01", "ls /var/lib/platform-iac")
+    play(lab, "base", hosts=("login01",)).ok()
+
+
+def test_a_host_that_kept_its_time_before_keeps_it_after_the_platform(lab: Lab) -> None:
+    lab.ok("login01", "echo systemd-timesyncd >>/var/lib/platform-iac/packages")
+    play(lab, "base", hosts=("login01",), moment="teardown").ok()
+    assert "\npool 2.debian.pool.ntp.org iburst" in lab.ok("login01", "cat /etc/chrony/chrony.conf")
+    assert lab.ok("login01", "systemctl is-enabled chrony.service").strip() == "enabled"
+    play(lab, "base", hosts=("login01",)).ok()
 
 
 def test_hosts_install_from_the_mirror_only(lab: Lab) -> None:

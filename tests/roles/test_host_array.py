@@ -30,7 +30,7 @@ def module() -> ModuleType:
 
 
 @pytest.fixture
-def commands(module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Any:
+def commands(module: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     """A function that sets what is on the four disks and returns the list of commands that change something."""
 
     def have(*signatures: str) -> list[tuple[str, ...]]:
@@ -52,22 +52,26 @@ def commands(module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Any:
 
         monkeypatch.setattr(module, "run", run)
         monkeypatch.setattr(module, "Path", lambda path: Path("/nowhere"))
+        monkeypatch.setattr(module, "zeros", lambda path: path not in have.damaged)  # type: ignore[attr-defined]
+        monkeypatch.setattr(module, "making", lambda wanted: tmp_path / "notes" / "making")
         return ran
 
     have.mdadm = SAID  # type: ignore[attr-defined]
+    have.damaged = []  # type: ignore[attr-defined]
+    have.note = tmp_path / "notes" / "making"  # type: ignore[attr-defined]
     monkeypatch.setattr(module.shutil, "which", lambda name: f"/sbin/{name}")
     return have
 
 
 @pytest.fixture
 def start(module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """A function that makes the array run, with its file system."""
+    """A function that makes the array run, with its file system or another."""
     look = module.look
-    xfs = module.Disk("/dev/md/nfs", "xfs", ARRAY["filesystem_uuid"])
 
-    def run() -> None:
+    def run(kind: str = "xfs") -> None:
+        on = module.Disk("/dev/md/nfs", kind, ARRAY["filesystem_uuid"] if kind else "")
         monkeypatch.setattr(module, "Path", lambda path: Path("/"))
-        monkeypatch.setattr(module, "look", lambda path: xfs if path == xfs.path else look(path))
+        monkeypatch.setattr(module, "look", lambda path: on if path == on.path else look(path))
 
     return run
 
@@ -172,3 +176,86 @@ def test_a_dry_run_on_a_host_that_lost_its_system_needs_no_mdadm(
     monkeypatch.setattr(module.shutil, "which", lambda name: None)
     commands.mdadm = ""
     assert len(module.present(ARRAY, check=True)) == 1
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_an_array_of_ours_whose_file_system_nobody_knows_is_never_made_anew(
+    module: ModuleType, commands: Any, start: Any, check: bool
+) -> None:
+    ran = commands(OURS, OURS, OURS, OURS)
+    start(kind="")
+    with pytest.raises(module.ArrayError, match=r"was finished once.*damaged.*stays as it is: try `xfs_repair -n"):
+        module.present(ARRAY, check=check)
+    assert ran == []
+
+
+def test_an_array_that_starts_again_without_its_file_system_is_not_made_anew(module: ModuleType, commands: Any) -> None:
+    ran = commands(OURS, OURS, OURS, OURS)
+    with pytest.raises(module.ArrayError, match="was finished once"):
+        module.present(ARRAY, check=False)
+    assert [command[:2] for command in ran if command[0] != "udevadm"] == [("mdadm", "--assemble")]
+
+
+def test_an_interrupted_making_is_noted_and_finished_by_the_next_run(
+    module: ModuleType, commands: Any, start: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commands("", "", "", "")
+    tell = module.run
+
+    def dies(*command: str, good: tuple[int, ...] = (0,)) -> Any:
+        if command[:2] == ("mdadm", "--create"):
+            assert commands.note.exists(), "noted before the first disk is written"
+        if command[0] == "mkfs.xfs":
+            raise KeyboardInterrupt
+        return tell(*command, good=good)
+
+    monkeypatch.setattr(module, "run", dies)
+    with pytest.raises(KeyboardInterrupt):
+        module.present(ARRAY, check=False)
+    assert commands.note.stat().st_mode & 0o077 == 0
+    ran = commands(OURS, OURS, OURS, OURS)
+    start(kind="")
+    rehearsed = module.present(ARRAY, check=True)
+    assert commands.note.exists()
+    assert module.present(ARRAY, check=False) == rehearsed == ["make an XFS file system on /dev/md/nfs"]
+    assert [command[0] for command in ran if command[0] != "udevadm"] == ["mkfs.xfs"]
+    assert not commands.note.exists()
+
+
+def test_a_finished_array_leaves_no_note(module: ModuleType, commands: Any) -> None:
+    commands("", "", "", "")
+    module.present(ARRAY, check=False)
+    assert not commands.note.exists()
+
+
+@pytest.mark.parametrize("check", [True, False])
+@pytest.mark.parametrize("wish", [{}, {"level": "none", "count": 1}])
+def test_a_disk_with_data_that_no_tool_knows_is_not_blank(
+    module: ModuleType, commands: Any, wish: Any, check: bool
+) -> None:
+    wanted = {**ARRAY, **wish}
+    ran = commands(*[""] * wanted["count"])
+    commands.damaged = ["/dev/nvme0n1"]
+    with pytest.raises(module.ArrayError, match=r"/dev/nvme0n1 \(data that no tool knows\).*try xfs_repair"):
+        module.present(wanted, check=check)
+    assert ran == []
+
+
+def test_one_blank_disk_gets_a_file_system_and_ours_keeps_it(module: ModuleType, commands: Any) -> None:
+    wanted = {**ARRAY, "level": "none", "count": 1}
+    ran = commands("")
+    assert module.present(wanted, check=True) == module.present(wanted, check=False)
+    assert [command[0] for command in ran if command[0] != "udevadm"] == ["mkfs.xfs"]
+    ran = commands(f"TYPE=xfs\nUUID={ARRAY['filesystem_uuid']}\n")
+    assert module.present(wanted, check=False) == []
+    assert ran == []
+
+
+def test_only_zeros_count_as_blank(module: ModuleType, tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.write_bytes(bytes(module.BLANK_BYTES) + b"beyond it")
+    assert module.zeros(str(disk))
+    disk.write_bytes(bytes(module.BLANK_BYTES - 1) + b"x")
+    assert not module.zeros(str(disk))
+    with pytest.raises(module.ArrayError, match="disk"):
+        module.zeros(str(tmp_path / "gone" / "disk"))

@@ -37,6 +37,23 @@ teams:
 """
 
 CLIENT = "from mlflow import MlflowClient; c=MlflowClient()"
+OLDER = """
+import sqlalchemy
+from alembic import command
+from alembic.script import ScriptDirectory
+from mlflow.store.db import utils
+
+engine = utils.create_sqlalchemy_engine_with_retry("postgresql+psycopg2:///mlflow?host=/var/run/postgresql")
+with engine.begin() as connection:
+    connection.execute(sqlalchemy.text("drop schema public cascade"))
+    connection.execute(sqlalchemy.text("create schema public"))
+utils.InitialBase.metadata.create_all(engine)
+config = utils._get_alembic_config(str(engine.url))
+script = ScriptDirectory.from_config(config)
+with engine.begin() as connection:
+    config.attributes["connection"] = connection
+    command.upgrade(config, script.get_revision(script.get_current_head()).down_revision)
+"""
 ASK = """
 import sys, urllib.error, urllib.request
 try:
@@ -165,3 +182,21 @@ def test_without_a_login_the_page_stays_shut(lab: Lab) -> None:
     status = "curl -sS -o /dev/null -w '%{http_code}' http://svc01:5000/"
     assert lab.ok("login01", f"python3 -c '{ASK}' http://svc01:5000/").strip() == "401"
     assert lab.ok("svc01", f"{status} -H 'Host: evil.example.org'").strip() == "403"
+
+
+def test_a_schema_that_a_killed_run_left_behind_is_copied_and_brought_along(lab: Lab) -> None:
+    """The environment is this release's already, the database an older one's. Last, for it begins anew."""
+    lab.ok("svc01", "systemctl stop mlflow.service")
+    as_mlflow = "cd / && runuser -u mlflow -- /opt/platform/mlflow/bin/python -"
+    lab.ok("svc01", f"{as_mlflow} <<'END'\n{OLDER}\nEND", timeout=300)
+    rehearsed = play(lab, "mlflow", check=True).ok()
+    assert "Copy the databases and bring them to this release" in rehearsed.output
+    assert lab.run("svc01", "ls /var/backups/mlflow").rc != 0
+    play(lab, "mlflow").ok()
+    found = lab.ok("svc01", "cd /var/backups/mlflow && stat -c '%a %U %n' . *").splitlines()
+    said = [line.rsplit("-", maxsplit=1)[0] for line in found]
+    assert said == ["700 root .", "600 root accounts", "600 root tracking"]
+    assert "TABLE DATA public experiments" in lab.ok("svc01", "pg_restore --list /var/backups/mlflow/tracking-*.dump")
+    made = python(lab, "alice", f"{CLIENT}; print(c.create_experiment('after'))")
+    assert made.rc == 0, made.err
+    unchanged(lab, "mlflow")

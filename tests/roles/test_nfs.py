@@ -216,6 +216,21 @@ def test_power_loss_of_the_server_under_load_loses_no_acknowledged_write(
     assert float(stall) > 5, "the power was not cut under load"
 
 
+def test_a_host_that_boots_before_its_server_waits_for_it(lab: Lab) -> None:
+    # By itself mount gives up after two minutes (nfs(5)).
+    state = "systemctl show --property ActiveState --value datasets.mount"
+    assert "remote-fs.target" not in lab.ok("node01", "systemctl show --property Before datasets.mount")
+    lab.ok("node01", "systemctl stop datasets.mount")
+    machine.stop(lab.name, "nvme01")
+    lab.ok("node01", "systemctl start --no-block datasets.mount")
+    assert lab.ok("node01", f"sleep 200; {state}", timeout=300).strip() == "activating"
+    machine.start(lab.name, "nvme01")
+    lab.ok("nvme01", ADAPTER)
+    lab.ok("nvme01", "systemctl restart nfs-server.service", timeout=240)
+    lab.ok("node01", f"for i in $(seq 50); do test $({state}) = active && exit; sleep 5; done; exit 1", timeout=300)
+    assert lab.ok("node01", "findmnt --noheadings --output FSTYPE /datasets").strip() == "nfs4"
+
+
 def test_teardown_leaves_nothing_but_what_people_wrote(lab: Lab, before: Inventories) -> None:
     # Debian keeps accounts of packages that go (UsersGroups, Debian policy 9.2).
     leave(lab, *STAGES, before=before, stays=r"(user|group) (_rpc|statd)")

@@ -259,6 +259,26 @@ def test_a_running_job_outlives_a_new_node_in_the_configuration(nodes: Lab) -> N
     play(nodes, "slurm_controller").ok()
 
 
+def test_a_node_with_a_job_does_not_leave_until_the_job_has_ended(nodes: Lab) -> None:
+    other = replace(nodes, plan=make(loads(SPEC.replace("hosts: gpu01", "hosts: gpu09"))))
+    job = nodes.ok("login01", 'sbatch --parsable --chdir=/ -o /dev/null --wrap "sleep 600"', user="bob").strip()
+    wait(nodes, "mixed")
+    before = nodes.ok("ctl01", "cat /etc/slurm/slurm.conf")
+    warned = play(other, "slurm_controller", check=True).ok()
+    assert f"gpu01 would leave Slurm with jobs: {job} of bob" in " ".join(warned.output.split())
+    refused = play(other, "slurm_controller")
+    assert refused.rc != 0
+    assert f"gpu01 would leave Slurm with jobs: {job} of bob — `scontrol update nodename=gpu01 " in refused.output
+    assert nodes.ok("ctl01", "cat /etc/slurm/slurm.conf") == before
+    assert nodes.ok("ctl01", f"squeue --noheader --jobs={job} --format=%T").strip() == "RUNNING"
+    nodes.ok("ctl01", f"scancel {job}")
+    wait(nodes, "idle")
+    play(other, "slurm_controller").ok()
+    assert nodes.ok("ctl01", "sinfo --noheader --Node --format=%N").split() == ["gpu09"]
+    play(nodes, "slurm_controller").ok()
+    play(nodes, "slurm_node").ok()
+
+
 def test_a_node_is_back_after_a_power_cut(nodes: Lab) -> None:
     machine.reboot(nodes.name, "gpu01")
     nodes.ok("gpu01", "until systemctl is-active slurmd.service; do sleep 1; done")

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
+from tests.host_modules import load
 from tests.kinds.scheduler.slurm.specs import METAL, run
-from tests.provider.plugins.conftest import load
 
 
 @pytest.fixture
 def module() -> ModuleType:
-    return load("modules", "slurm_accounts")
+    return load("plugins/modules/slurm_accounts.py")
 
 
 @pytest.fixture
@@ -125,3 +125,101 @@ def test_what_the_database_has_instead_is_told_by_qos_and_account(module: Module
         "accounting account vision": "gpus none instead of gres/gpu=8; users alice, mallory instead of alice",
     }
     assert module.differences(wanted, wanted) == {}
+
+
+class Slurm:
+    """A controller whose jobs end some seconds after scancel, and the words it hears. Time passes by sleeping only."""
+
+    def __init__(self, module: ModuleType, monkeypatch: pytest.MonkeyPatch, *jobs: str, lasts: int = 3) -> None:
+        self.now = 0.0
+        self.jobs = {line.split("|")[0]: line for line in jobs}
+        self.ends: dict[str, float] = {}
+        self.heard: list[str] = []
+        self._lasts = lasts
+        monkeypatch.setattr(module, "run", self.run)
+        monkeypatch.setattr(module.time, "monotonic", lambda: self.now)
+        monkeypatch.setattr(module.time, "sleep", self.sleep)
+        monkeypatch.setattr(module, "_is_known", lambda uid: uid < 30000)
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+    def run(self, *argv: str) -> str:
+        running = {number: line for number, line in self.jobs.items() if self.ends.get(number, 1e9) > self.now}
+        if argv[0] == "squeue":
+            wanted = argv[3].removeprefix("--account=").split(",")
+            return "".join(f"{line}\n" for line in running.values() if line.split("|")[2] in wanted)
+        self.heard.append(" ".join(argv))
+        if argv[0] == "scancel":
+            self.ends |= dict.fromkeys(argv[2:], self.now + self._lasts)
+        return ""
+
+
+LEAVES = {"vision": ["mallory"]}
+JOBS = (
+    "5|RUNNING|vision|20009|mallory",
+    "6|RUNNING|vision|20001|alice",
+    "7|PENDING|vision|20009|mallory",
+    "8|RUNNING|language|20009|mallory",
+    "9|COMPLETING|vision|20009|mallory",
+    "11|RUNNING|vision|30007|nobody",
+)
+
+
+def test_only_jobs_in_the_account_that_is_left_are_cancelled(
+    module: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slurm = Slurm(module, monkeypatch, *JOBS)
+    # The role `base` may have removed the person from this host before: then Slurm knows a number only.
+    assert module.active(LEAVES) == {"5": "mallory in vision", "7": "mallory in vision", "11": "uid 30007 in vision"}
+    module.cancel(LEAVES)
+    assert slurm.heard == ["scancel --quiet 5 7 11"]
+    assert slurm.now == 3
+    assert module.active({}) == {}
+
+
+def test_the_user_is_deleted_after_the_jobs_have_ended(
+    module: ModuleType, parameters: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = module.declared(parameters)
+    old.accounts["vision"].users = ["alice", "mallory"]
+    gone = module.leavers(old, module.declared(parameters))
+    assert gone == LEAVES
+    slurm = Slurm(module, monkeypatch, *JOBS)
+    old.jobs = module.active(gone)
+    todo = module.commands("falcon", old, module.declared(parameters))
+    for command in todo:
+        module.apply(command, gone)
+    assert [" ".join(command) for command in todo] == [
+        "scancel 5 7 11",
+        "delete user where name=mallory account=vision cluster=falcon",
+    ]
+    assert slurm.heard == [
+        "scancel --quiet 5 7 11",
+        "sacctmgr --immediate delete user where name=mallory account=vision cluster=falcon",
+    ]
+    assert '"5": "mallory in vision"' in module.shown(old, module.declared(parameters))
+
+
+def test_jobs_that_do_not_end_are_an_error_in_time(module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    slurm = Slurm(module, monkeypatch, JOBS[0], lasts=10_000)
+    with pytest.raises(module.AccountingError, match=r"180 s after scancel: 5 of mallory in vision — `scontrol show"):
+        module.cancel(LEAVES)
+    assert slurm.now < 2 * module.END_SECONDS
+
+
+def test_sacctmgr_may_hear_of_the_end_a_little_later(module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    slurm = Slurm(module, monkeypatch)
+    late = [20.0]
+
+    def sacctmgr(*words: str) -> str:
+        if slurm.now < late[0]:
+            raise module.AccountingError("Error with request: Job(s) active, cancel job(s) before remove")
+        return ""
+
+    monkeypatch.setattr(module, "sacctmgr", sacctmgr)
+    module.delete(["delete", "user", "where", "name=mallory"])
+    assert slurm.now == 20
+    late[0] = 1e9
+    with pytest.raises(module.AccountingError, match="runawayjobs"):
+        module.delete(["delete", "user", "where", "name=mallory"])

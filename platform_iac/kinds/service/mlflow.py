@@ -54,8 +54,6 @@ LOGINS: Final = "/etc/platform-iac/mlflow"
 UNIT: Final = "/etc/systemd/system/mlflow.service"
 AUTH: Final = "/etc/mlflow/auth.ini"
 SECRETS: Final = "/etc/mlflow/secrets.env"
-VERSION: Final = "from importlib.metadata import version; print(version('mlflow'))"
-"""Asks the server's environment: the server itself tells its release only to those who log in."""
 
 
 class Spec(Model):
@@ -216,6 +214,7 @@ def _server(name: str, spec: Spec, host: Host, secrets: _Secrets, context: Conte
             "requirements": requirements,
             "index": _index(host, context),
             "database": _database(name),
+            "accounts_database": _database(f"{name}_auth"),
             "port": spec.port,
             "users_file": users,
             "admin_file": SECRETS,

@@ -16,10 +16,13 @@ DOCUMENTATION = r"""
 module: host_array
 short_description: Join the data disks of a host and make an XFS file system, without ever destroying data
 description:
-  - The disks are those of the given kind and size. Each must be blank or bear C(array_uuid); any other signature is
-    a refusal that names the disk and what is on it. So is a number of disks that is not C(count).
+  - The disks are those of the given kind and size. Each must be blank (no signature, and zeros in its first MiB) or
+    bear C(array_uuid); anything else is a refusal that names the disk and what is on it. So is a number of disks that
+    is not C(count).
   - Array and file system get the given UUIDs, by which they are known again on the next run. An array of ours with
     another level or number of disks than the spec's is a refusal too; one that lacks disks is taken, with a warning.
+  - A file system is made only on what this run has made, or an interrupted one has. An array of ours that was finished
+    once and shows no file system is damaged, and a refusal.
 options:
   array:
     description:
@@ -52,6 +55,9 @@ OPTIONS = {
 }
 TOLERANCE = 0.02
 TIMEOUT_SECONDS = 300
+UNKNOWN = "data that no tool knows"
+BLANK_BYTES = 2**20
+NOTES = "/var/lib/platform-iac"
 UNREADABLE = 8  # blkid(8): ambivalent signatures; 2: none at all
 
 
@@ -94,7 +100,8 @@ def candidates(kind: str, size_gb: int) -> list[Disk]:
         sort = "nvme" if one["path"].startswith("/dev/nvme") else "hdd" if one["rota"] else "ssd"
         fits = abs(int(one["size"]) - size_gb * 10**9) <= TOLERANCE * size_gb * 10**9
         if one["type"] == "disk" and sort == kind and fits:
-            found.append(look(one["path"]))
+            on = look(one["path"])
+            found.append(on if on.kind or zeros(on.path) else Disk(on.path, UNKNOWN, ""))
     return sorted(found, key=lambda disk: disk.path)
 
 
@@ -106,6 +113,19 @@ def look(path: str) -> Disk:
     values = dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
     kind = values.get("TYPE") or (f"{values['PTTYPE']} partitions" if "PTTYPE" in values else "")
     return Disk(path, kind, values.get("UUID") or values.get("PTUUID", ""))
+
+
+def zeros(path: str) -> bool:
+    """Tell whether a device begins with nothing but zeros: no tool knows a superblock that is damaged.
+
+    Raises:
+        ArrayError: it cannot be read.
+    """
+    try:
+        with open(path, "rb") as handle:  # noqa: PTH123
+            return not any(handle.read(BLANK_BYTES))
+    except OSError as error:
+        raise ArrayError(f"{path}: {error}") from error
 
 
 def same(one: str, other: str) -> bool:
@@ -136,7 +156,8 @@ def members(wanted: dict[str, Any]) -> tuple[list[Disk], list[Disk]]:
         told = ", ".join(str(disk) for disk in disks) or "none"
         raise ArrayError(
             f"the spec says {wanted['count']} {wanted['kind']} disks of {wanted['size_gb']} GB for data; those of that "
-            f"size here: {told} - a disk that holds anything is never used: clear it yourself (wipefs --all), or "
+            f"size here: {told} - a disk that holds anything is never used: try xfs_repair where it should be this "
+            f"platform's, clear it yourself where nobody needs it (wipefs --all, then zeros over its first MiB), or "
             "correct the pool's hardware"
         )
     return [], blank
@@ -190,8 +211,17 @@ def device(wanted: dict[str, Any], disks: list[Disk]) -> str:
     return disks[0].path if wanted["level"] == "none" else f"/dev/md/{wanted['name']}"
 
 
+def making(wanted: dict[str, Any]) -> Path:
+    """Return the note that an array is being made: there from before its first disk is written until it is whole."""
+    return Path(f"{NOTES}/making-{wanted['filesystem_uuid']}")
+
+
 def present(wanted: dict[str, Any], *, check: bool) -> list[str]:
-    """Make array and file system where they are not there; return what was done in words."""
+    """Make array and file system where they are not there; return what was done in words.
+
+    Raises:
+        ArrayError: the disks, the array or what is on it are not this platform's, or are damaged; says what to do.
+    """
     own, blank = members(wanted)
     target = device(wanted, own or blank)
     # A dry run on a host that lost its system finds its disks, but no mdadm yet.
@@ -201,19 +231,44 @@ def present(wanted: dict[str, Any], *, check: bool) -> list[str]:
     if wanted["level"] != "none" and not Path(target).exists():
         todo.append(assemble(target, own) if own else create(wanted, target, blank))
     done = [sentence for sentence, _ in todo]
-    if check:
-        return [*done, f"make an XFS file system on {target}"] if blank else done
+    note = making(wanted)
+    new = bool(blank) or note.exists()
+    sentence = f"make an XFS file system on {target}"
+    if check and (todo or blank):
+        return [*done, sentence] if new else done
+    if blank and todo:
+        note.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        note.touch(mode=0o600)
     for _, command in todo:
         run(*command)
         run("udevadm", "settle", "--timeout=60")
-    on = look(target)
-    if on.kind == "":
-        run("mkfs.xfs", "-q", "-m", f"uuid={wanted['filesystem_uuid']}", target)
-        run("udevadm", "settle", "--timeout=60")
-        done.append(f"make an XFS file system on {target}")
-    elif on.kind != "xfs" or not same(on.uuid, wanted["filesystem_uuid"]):
-        raise ArrayError(f"{on} is not this platform's file system {wanted['filesystem_uuid']} - it stays as it is")
+    if missing(wanted, target, new=new):
+        done.append(sentence)
+        if not check:
+            run("mkfs.xfs", "-q", "-m", f"uuid={wanted['filesystem_uuid']}", target)
+            run("udevadm", "settle", "--timeout=60")
+    if not check:
+        note.unlink(missing_ok=True)
     return done
+
+
+def missing(wanted: dict[str, Any], target: str, *, new: bool) -> bool:
+    """Tell whether the file system is still to be made.
+
+    Raises:
+        ArrayError: another one is there, or none on a device that is not `new`; says what to do.
+    """
+    on = look(target)
+    if on.kind == "" and not new:
+        raise ArrayError(
+            f"{target} is this platform's and was finished once, but blkid finds no file system on it - it may be "
+            f"damaged, and stays as it is: try `xfs_repair -n {target}`, then `xfs_repair {target}`, and run again; "
+            "where nobody needs what is on it, stop it and clear its disks by hand (wipefs --all, then zeros over the "
+            "first MiB of each)"
+        )
+    if on.kind and (on.kind != "xfs" or not same(on.uuid, wanted["filesystem_uuid"])):
+        raise ArrayError(f"{on} is not this platform's file system {wanted['filesystem_uuid']} - it stays as it is")
+    return on.kind == ""
 
 
 def create(wanted: dict[str, Any], target: str, blank: list[Disk]) -> tuple[str, tuple[str, ...]]:

@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import json
+import pwd
 import re
 import subprocess
+import time
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -17,6 +19,7 @@ short_description: Declare Slurm accounts, users, shares, QoS and limits
 description:
   - Asks the accounting database what it has, and runs C(sacctmgr) only for what differs.
   - Accounts and QoS that this module made and that are no longer declared are removed. Others are left alone.
+  - The jobs of a user that leaves an account are cancelled in it, since Slurm keeps a user that has jobs.
   - In check mode an accounting database that is not there yet counts as an empty one.
 options:
   cluster:
@@ -39,7 +42,7 @@ options:
 
 RETURN = r"""
 commands:
-  description: What was run, or in check mode would be, without the word sacctmgr.
+  description: What was run, or in check mode would be, without the word sacctmgr; C(scancel) is written out.
   type: list
 """
 
@@ -47,6 +50,9 @@ OWNER = "platform-iac"
 """Organization of the accounts, and description of the QoS, that this module makes."""
 
 TIMEOUT_SECONDS = 60
+END_SECONDS = 180
+"""How long cancelled jobs may take to end: Slurm gives them KillWait, half a minute, and then kills them."""
+
 NONE = "-1"
 """How sacctmgr is told to clear a limit."""
 
@@ -82,12 +88,16 @@ class Account:
 
 @dataclass
 class State:
-    """What the accounting database holds of one cluster. `ours` is what this module made earlier."""
+    """What the accounting database holds of one cluster.
+
+    `ours` is what this module made earlier, `jobs` whose jobs have to end first: user and account by number.
+    """
 
     cluster: bool = False
     qos: dict[str, Qos] = field(default_factory=dict)
     accounts: dict[str, Account] = field(default_factory=dict)
     ours: set[str] = field(default_factory=set)
+    jobs: dict[str, str] = field(default_factory=dict)
 
 
 def sacctmgr(*words: str) -> str:
@@ -96,14 +106,21 @@ def sacctmgr(*words: str) -> str:
     Raises:
         AccountingError: it failed or took longer than TIMEOUT_SECONDS.
     """
+    return run("sacctmgr", *words)
+
+
+def run(*argv: str) -> str:
+    """Run a command of Slurm and return its output.
+
+    Raises:
+        AccountingError: it failed or took longer than TIMEOUT_SECONDS.
+    """
     try:
-        done = subprocess.run(
-            ["sacctmgr", *words], capture_output=True, text=True, timeout=TIMEOUT_SECONDS, check=False
-        )
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=TIMEOUT_SECONDS, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise AccountingError(f"sacctmgr {' '.join(words)}: {error}") from error
+        raise AccountingError(f"{' '.join(argv)}: {error}") from error
     if done.returncode != 0:
-        raise AccountingError(f"sacctmgr {' '.join(words)}: {done.stderr.strip() or done.stdout.strip()}")
+        raise AccountingError(f"{' '.join(argv)}: {done.stderr.strip() or done.stdout.strip()}")
     return done.stdout
 
 
@@ -248,17 +265,96 @@ def _account(cluster: str, name: str, old: Account | None, new: Account) -> list
 
 def _removals(cluster: str, old: State, new: State) -> list[list[str]]:
     """Users of accounts that are declared or ours, then accounts, then QoS: each is free of what comes before."""
-    todo: list[list[str]] = []
-    for name, account in sorted(old.accounts.items()):
-        if name in new.accounts or f"account {name}" in old.ours:
-            wanted = new.accounts[name].users if name in new.accounts else []
-            where = [f"account={name}", f"cluster={cluster}"]
-            gone = sorted(set(account.users) - set(wanted))
-            todo += [["delete", "user", "where", f"name={user}", *where] for user in gone]
+    todo: list[list[str]] = [["scancel", *old.jobs]] if old.jobs else []
+    for name, users in leavers(old, new).items():
+        where = [f"account={name}", f"cluster={cluster}"]
+        todo += [["delete", "user", "where", f"name={user}", *where] for user in users]
     accounts = [name for name in sorted(old.accounts.keys() - new.accounts.keys()) if f"account {name}" in old.ours]
     todo += [["delete", "account", "where", f"name={name}", f"cluster={cluster}"] for name in accounts]
     qos = [name for name in sorted(old.qos.keys() - new.qos.keys()) if f"qos {name}" in old.ours]
     return todo + [["delete", "qos", "where", f"name={name}"] for name in qos]
+
+
+def leavers(old: State, new: State) -> dict[str, list[str]]:
+    """Return by account who is in it and no longer declared, of accounts that are declared or ours."""
+    found = {}
+    for name, account in sorted(old.accounts.items()):
+        if name in new.accounts or f"account {name}" in old.ours:
+            wanted = new.accounts[name].users if name in new.accounts else []
+            if gone := sorted(set(account.users) - set(wanted)):
+                found[name] = gone
+    return found
+
+
+def active(gone: dict[str, list[str]]) -> dict[str, str]:
+    """Return the jobs of those who leave, user and account by number.
+
+    A person whose account this host has removed already is `nobody` to Slurm; everybody declared is known here.
+    """
+    if not gone:
+        return {}
+    found = {}
+    shown = run("squeue", "--noheader", "--all", f"--account={','.join(gone)}", "--format=%A|%T|%a|%U|%u")
+    for number, state, account, uid, user in (line.split("|") for line in shown.splitlines() if line.strip()):
+        removed = not _is_known(int(uid))
+        leaves = account in gone and (removed or user in gone[account])
+        if leaves and state != "COMPLETING":  # it has ended, for the accounting
+            found[number] = f"{f'uid {uid}' if removed else user} in {account}"
+    return {number: found[number] for number in sorted(found, key=int)}
+
+
+def _is_known(uid: int) -> bool:
+    try:
+        pwd.getpwuid(uid)
+    except KeyError:
+        return False
+    return True
+
+
+def cancel(gone: dict[str, list[str]]) -> None:
+    """End the jobs of those who leave, also those that they submit meanwhile, and return when none is left.
+
+    Raises:
+        AccountingError: some have not ended within END_SECONDS; says whose.
+    """
+    deadline = time.monotonic() + END_SECONDS
+    told: set[str] = set()
+    refused = ""
+    while jobs := active(gone):
+        if time.monotonic() > deadline:
+            said = ", ".join(f"{number} of {whose}" for number, whose in jobs.items())
+            raise AccountingError(
+                f"jobs have not ended {END_SECONDS} s after scancel: {said}{refused} — `scontrol show job` says on "
+                "which node; set that down, and run again"
+            )
+        if new := sorted(jobs.keys() - told, key=int):
+            try:
+                run("scancel", "--quiet", *new)
+                told.update(new)
+            except AccountingError as error:  # as of a job that has ended meanwhile
+                refused = f" ({error})"
+        time.sleep(1)
+
+
+def delete(words: list[str]) -> None:
+    """Delete something with sacctmgr, which hears a little later than squeue that jobs have ended.
+
+    Raises:
+        AccountingError: sacctmgr refuses, for jobs also after END_SECONDS.
+    """
+    deadline = time.monotonic() + END_SECONDS
+    while True:
+        try:
+            sacctmgr("--immediate", *words)
+        except AccountingError as error:
+            if "Job(s) active" not in str(error):
+                raise
+            if time.monotonic() > deadline:
+                hint = "`sacctmgr show runawayjobs` ends jobs that only the database still has"
+                raise AccountingError(f"{error} — {hint}") from error
+            time.sleep(2)
+        else:
+            return
 
 
 def differences(found: State, wanted: State) -> dict[str, str]:
@@ -290,7 +386,24 @@ def shown(state: State, beside: State) -> str:
     names |= state.ours | {f"qos {name}" for name in state.qos if name in beside.qos}
     data = {f"qos {name}": asdict(qos) for name, qos in state.qos.items()}
     data |= {f"account {name}": asdict(account) for name, account in state.accounts.items()}
-    return json.dumps({name: data[name] for name in sorted(data) if name in names}, indent=1) + "\n"
+    kept: dict[str, Any] = {name: data[name] for name in sorted(data) if name in names}
+    if state.jobs:
+        kept["jobs of those who leave"] = state.jobs
+    return json.dumps(kept, indent=1) + "\n"
+
+
+def apply(words: list[str], gone: dict[str, list[str]]) -> None:
+    """Do one of the commands.
+
+    Raises:
+        AccountingError: it cannot be done; says why.
+    """
+    if words[0] == "scancel":
+        cancel(gone)
+    elif words[0] == "delete":
+        delete(words)
+    else:
+        sacctmgr("--immediate", *words)
 
 
 def main() -> None:
@@ -314,10 +427,16 @@ def main() -> None:
             if not module.check_mode:
                 raise
             found = State()
+        gone = leavers(found, wanted)
+        try:
+            found.jobs = active(gone)
+        except AccountingError:
+            if not module.check_mode:
+                raise
         todo = commands(cluster, found, wanted)
         for words in todo:
             if not module.check_mode:
-                sacctmgr("--immediate", *words)
+                apply(words, gone)
             done.append(words)
     except AccountingError as error:
         module.fail_json(msg=str(error), commands=[" ".join(words) for words in done])

@@ -86,6 +86,7 @@ def test_two_services_hosts_are_one_too_many() -> None:
 def test_the_database_is_reached_without_a_password_and_not_over_the_network(plan: Plan) -> None:
     assert option(plan, "backend-store-uri") == "postgresql+psycopg2:///mlflow?host=/var/run/postgresql"
     assert "postgresql+psycopg2:///mlflow_auth?host=" in file(plan, "mlflow", "/etc/mlflow/auth.ini").content
+    assert run(plan, "mlflow").vars["accounts_database"] in file(plan, "mlflow", mlflow.AUTH).content.split()
     conf = next(file for file in run(plan, "postgresql").files if file.path.endswith("platform.conf"))
     assert "listen_addresses = ''" in conf.content
     assert run(plan, "postgresql").vars["databases"] == {"mlflow": "mlflow", "mlflow_auth": "mlflow"}

@@ -4,15 +4,19 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 
 from platform_iac.plan.context import PlanError
 from platform_iac.plan.make import make
 from platform_iac.plan.model import Plan, Run
 from platform_iac.spec.errors import SpecError
 from platform_iac.spec.load import loads
+from tests import host_modules
 
+ROLE = Path(__file__).resolve().parents[3] / "roles" / "nfs_client"
 BASE = """
 apiVersion: platform-iac/v1
 name: small
@@ -72,6 +76,23 @@ def options(made: Plan, name: str) -> set[str]:
 def test_clients_mount_with_what_the_maker_publishes(entry: str, wanted: str) -> None:
     found = options(plan(entry), "data.mount")
     assert {*wanted.split(), "hard", "nosuid", "nodev", "sec=sys"} <= found
+
+
+def test_a_host_that_boots_first_waits_for_its_server_and_only_who_needs_the_mount_waits() -> None:
+    made = plan(f"{OURS}, {SERVED}")
+    assert {"retry=10000", "nofail"} <= options(made, "home.mount")
+    assert "\nTimeoutSec=infinity\n" in unit(made, "home.mount")
+
+
+def test_a_run_that_finds_no_server_ends_and_says_what_to_look_at() -> None:
+    # mount itself goes on for a week: what waits for it must not.
+    assert host_modules.load("plugins/modules/host_units.py").TIMEOUT_SECONDS <= 300
+    tasks = YAML(typ="safe", pure=True).load(ROLE / "tasks" / "configure.yml")
+    (mount,) = (task for task in tasks if any("host_units" in part for part in task.get("block", [])))
+    (said,) = mount["rescue"]
+    message = said["ansible.builtin.fail"]["msg"]
+    assert message.startswith("{{ ansible_failed_result.msg }}")
+    assert "see that the server runs and that this host reaches it" in message
 
 
 def test_linux_itself_gets_no_nconnect_over_rdma() -> None:

@@ -60,6 +60,24 @@ def test_slurm_gives_jobs_to_the_new_node(four: Stack) -> None:
     assert "GPU 1:" not in said
 
 
+def test_a_node_with_a_job_stays_whole(running: Stack, spec: Overlay) -> None:
+    ask = "squeue --noheader --nodelist={} --format='%i %u %T'"
+    running.ok("login01", f"runuser -l alice -c 'sbatch -w {NEW} -t 5 -o /dev/null --wrap \"sleep 300\"'")
+    wait(lambda: "RUNNING" in running.ok("ctl01", ask.format(NEW)), 60, f"a job on {NEW}")
+    job = running.ok("ctl01", ask.format(NEW)).split()[0]
+    spec.set(pools={"gpu": {"hosts": "gpu[01-03]"}})
+    refused = running.run("up", "--yes", "--skip-preview", timeout=UP_SECONDS)
+    assert refused.rc != 0
+    said = " ".join(refused.output.split())
+    assert f"jobs are on {NEW}: {job} of alice — `scontrol update nodename={NEW} state=drain " in said, said[-4000:]
+    assert "gpu[01-04]" in running.ok("ctl01", "grep ^NodeName= /etc/slurm/slurm.conf")
+    assert running.ok("ctl01", ask.format(NEW)).split() == [job, "alice", "RUNNING"]
+    inside = running.ok("login01", f"runuser -l alice -c 'srun --jobid={job} --overlap id -un'")
+    assert inside.strip() == "alice", "the node has its daemons, its key and its accounts"
+    running.ok("ctl01", f"scancel {job}")
+    wait(lambda: not running.ok("ctl01", ask.format(NEW)), 60, f"{NEW} to be without jobs")
+
+
 def test_without_it_in_the_spec_it_is_torn_down_and_gone(running: Stack, spec: Overlay) -> None:
     spec.set(pools={"gpu": {"hosts": "gpu[01-03]"}})
     moment = logins.now()

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from platform_iac.kinds.scheduler.slurm.spec import Spec
     from platform_iac.plan.context import Context
 
-WORKING = "idle|mixed|allocated|completing|planned|reserved"
-"""States of a node that takes jobs (sinfo, "NODE STATE CODES")."""
+WORKING = "idle|mixed|allocated|completing|planned|reserved|maint"
+"""States of a node that takes jobs, now or after its reservation for maintenance (sinfo, "NODE STATE CODES")."""
 
 
 def checks(name: str, spec: Spec, context: Context) -> tuple[Check, ...]:

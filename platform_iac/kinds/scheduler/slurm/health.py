@@ -19,12 +19,8 @@ WRITTEN: Final = ("/", "/tmp", "/var/lib/slurm/slurmd")  # noqa: S108  looked at
 TWIN_XID_LOG: Final = "/var/log/platform-iac/xid.log"
 """Machines of a twin share one kernel, so its log belongs to none of them."""
 
-XIDS: Final = {
-    "reboot": (74, 79, 95),
-    "reset": (48, 109, 119, 120, 140, 143),
-    "watch": (13, 31, 43, 63, 92, 94),
-}
-"""What an Xid asks for (NVIDIA, "XID errors"): reboot and reset take the node out, watch is only logged."""
+XIDS: Final = (48, 74, 79, 95, 109, 119, 120, 140, 143)
+"""Xids that ask for a reset of the GPU or a reboot (NVIDIA, "XID errors") take the node out, others are only logged."""
 
 
 def expectations(spec: Spec, nodes: Nodes, mounts: tuple[Mount, ...], *, simulated: bool) -> File:
@@ -37,11 +33,8 @@ def expectations(spec: Spec, nodes: Nodes, mounts: tuple[Mount, ...], *, simulat
             "min_free_percent": spec.health.min_free_percent,
         },
         "gpu_max_celsius": spec.health.max_gpu_celsius,
-        "gpus": [
-            {"product": gpu.product, "first": gres.first, "count": gpu.count}
-            for gpu, gres in zip(nodes.hardware.gpus, nodes.gres, strict=True)
-        ],
+        "gpus": [{"product": gpu.product, "count": gpu.count} for gpu in nodes.hardware.gpus],
         "mounts": [{"path": mount.path, "types": list(mount.types)} for mount in mounts],
-        "xid": {"log": xid_log, **{action: list(codes) for action, codes in XIDS.items()}},
+        "xid": {"log": xid_log, "reboot": list(XIDS)},
     }
     return File(path=PATH, content=json.dumps(data, indent=1, sort_keys=True) + "\n")

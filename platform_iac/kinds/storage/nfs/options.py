@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from platform_iac.kinds.storage.nfs.spec import Spec
     from platform_iac.plan.model import Host
 
+WAITS: Final = ("nofail", "retry=10000")
+"""For a week mount tries to reach the server again (nfs(5)). Only who needs the mount waits (systemd.mount(5)): slurmd,
+and people's logins for their homes; nothing else at boot. The kernel shows neither."""
+
 ROOT: Final = "/srv/nfs"
 """Where a server of ours has its file system; each export is a folder of it."""
 
@@ -76,7 +80,7 @@ def options(name: str, spec: Spec, client: Host) -> str:
     words += spec.profile.options[spec.transport]
     if spec.vendor_client and spec.server:
         words += [*spec.profile.vendor[spec.spoken], f"remoteports={'~'.join(spec.server.addresses)}"]
-    return ",".join([*words, "hard", "nodev", "nosuid", f"sec={spec.security}"])
+    return ",".join([*words, "hard", "nodev", "nosuid", f"sec={spec.security}", *WAITS])
 
 
 def export_number(name: str, daemon: str) -> int:
