@@ -82,7 +82,11 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
         ("--out", {"type": Path, "required": True, "metavar": "DIR", "help": "where; it may hold an earlier one"}),
     ),
     "doctor": (),
-    "artifacts": (_STACK, ("--list", {"action": "store_true", "help": "only list what the stack installs"})),
+    "artifacts": (
+        _STACK,
+        ("--list", {"action": "store_true", "help": "only list what the stack installs"}),
+        ("--refresh", {"action": "store_true", "help": "ask the repositories anew, as for security updates"}),
+    ),
     "up": (_LAB,),
     "down": (_LAB,),
     "check": (

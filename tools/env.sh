@@ -26,7 +26,12 @@ _platform_iac_env() {
             (
                 umask 077 && mkdir -p "$state" && new=$(mktemp "$state/passphrase.XXXXXX") &&
                     head -c 32 /dev/urandom | base64 >"$new" &&
-                    { ln "$new" "$state/passphrase" 2>/dev/null; rm "$new"; }
+                    {
+                        if ln "$new" "$state/passphrase" 2>/dev/null; then
+                            echo "made the passphrase of your stacks, $state/passphrase: keep a copy elsewhere" >&2
+                        fi
+                        rm "$new"
+                    }
             ) || return 1
         fi
     fi

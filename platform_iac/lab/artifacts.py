@@ -7,7 +7,9 @@ A mirror is a folder that any web server can serve:
 - `pypi/simple/`: an index (PEP 503) of wheels for the image's Python, with metadata beside each
   wheel (PEP 658) so that resolving downloads no wheel.
 
-Mirrors are kept by what was asked for. Downloads go to pools that all mirrors share by hard links.
+Mirrors are kept by what was asked for. Downloads go to pools that all mirrors share by hard links. One that was made
+never changes, for machines may have its folder: asked anew, the repositories give another beside it, which counts from
+then on.
 """
 
 from __future__ import annotations
@@ -34,10 +36,13 @@ def digest(packages: Iterable[str], requirements: Iterable[str], image: Path) ->
     return hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:16]
 
 
-def ensure(packages: Iterable[str], requirements: Iterable[str], image: Path, report: Report) -> Path:
-    """Return a mirror with these Debian packages and pip requirements, making it if need be.
+def ensure(
+    packages: Iterable[str], requirements: Iterable[str], image: Path, report: Report, *, refresh: bool = False
+) -> Path:
+    """Return the newest mirror with these Debian packages and pip requirements, making it if need be.
 
-    Safe to call from several processes; a kill leaves nothing half made.
+    With `refresh` the repositories are asked anew; where they have nothing else, the mirror stays the one it is. Safe
+    to call from several processes; a kill leaves nothing half made.
 
     Raises:
         LabError: something asked for does not exist, or cannot be downloaded.
@@ -47,31 +52,62 @@ def ensure(packages: Iterable[str], requirements: Iterable[str], image: Path, re
         if not asked or asked.startswith("-") or any(character.isspace() for character in asked):
             raise LabError(f"{asked!r} is not the name of a package")
     mirrors = paths.cache() / "mirrors"
-    mirror = mirrors / digest(packages, requirements, image)
-    if mirror.exists():
-        return mirror
+    first = mirrors / digest(packages, requirements, image)
+    if not refresh and (known := _newest(first)):
+        return known
     with paths.locked(mirrors / ".lock"):
-        if not mirror.exists():
-            for leftover in mirrors.glob(".build-*"):
-                shutil.rmtree(leftover)
-            _build(mirror, packages, requirements, image, report)
+        known = _newest(first)
+        if known and not refresh:
+            return known
+        for leftover in mirrors.glob(".build-*"):
+            shutil.rmtree(leftover)
+        started = time.monotonic()
+        build = first.with_name(f".build-{first.name}")
+        _download(packages, requirements, image, report, build, fresh=refresh)
+        if known:
+            new = sorted(_content(build) - _content(known))
+            report(f"mirror: {len(new)} packages are new{': ' if new else ''}{', '.join(new)}")
+            if _content(build) == _content(known):
+                shutil.rmtree(build)
+                return known
+        mirror = _finish(build, first.with_name(f"{first.name}-{_number(known) + 1}") if known else first)
+    size = sum(file.stat().st_size for file in mirror.rglob("*") if file.is_file()) / 2**20
+    report(f"mirror: {size:.0f} MiB, ready after {time.monotonic() - started:.0f} s")
     return mirror
 
 
-def _build(mirror: Path, packages: list[str], requirements: list[str], image: Path, report: Report) -> None:
-    started = time.monotonic()
-    build = mirror.with_name(f".build-{mirror.name}")
-    build.mkdir()
+def _newest(first: Path) -> Path | None:
+    """Return the mirror that counts of those for the same packages, None where there is none yet."""
+    later = [path for path in first.parent.glob(f"{first.name}-*") if _number(path)]
+    found = [*([first] if first.exists() else []), *sorted(later, key=_number)]
+    return found[-1] if found else None
+
+
+def _number(mirror: Path) -> int:
+    """How often the repositories had been asked anew when a mirror was made."""
+    number = mirror.name.partition("-")[2]
+    return int(number) if number.isdecimal() else 0
+
+
+def _download(
+    packages: list[str], requirements: list[str], image: Path, report: Report, build: Path, *, fresh: bool
+) -> None:
     report(f"mirror: {len(packages)} Debian packages and what they need")
-    link(debian.download(packages, image, report), build / "debian", rename=debian.pool_name)
-    debian.index(build / "debian")
+    link(debian.download(packages, image, report, fresh=fresh), build / "debian", rename=debian.pool_name)
     report(f"mirror: {len(requirements)} Python requirements and what they need")
-    link(wheels.download(requirements, report), build / "pypi" / "wheels")
+    link(wheels.download(requirements, report, fresh=fresh), build / "pypi" / "wheels")
+
+
+def _finish(build: Path, mirror: Path) -> Path:
+    debian.index(build / "debian")
     wheels.index(build / "pypi")
     build.chmod(0o755)
-    build.rename(mirror)
-    size = sum(file.stat().st_size for file in mirror.rglob("*") if file.is_file()) / 2**20
-    report(f"mirror: {size:.0f} MiB, ready after {time.monotonic() - started:.0f} s")
+    return build.rename(mirror)
+
+
+def _content(mirror: Path) -> set[str]:
+    """The packages of a mirror; their names have the versions."""
+    return {file.name for pattern in ("debian/*.deb", "pypi/wheels/*.whl") for file in mirror.glob(pattern)}
 
 
 def link(files: Iterable[Path], folder: Path, *, rename: Callable[[str], str] = str) -> None:

@@ -18,15 +18,17 @@ _LISTS_STALE_SECONDS = 24 * 3600
 _URI = re.compile(r"^'(?P<uri>[^']+)' (?P<file>\S+) \d+", re.MULTILINE)
 
 
-def download(packages: Sequence[str], image: Path, report: Report) -> list[Path]:
+def download(packages: Sequence[str], image: Path, report: Report, *, fresh: bool = False) -> list[Path]:
     """Return the packages and all that they need beyond what the image has, from the shared pool.
+
+    What the repositories have is asked once a day, and with `fresh` again.
 
     apt runs with a state of its own and the image's package database, so neither this
     workstation's packages nor its lists play a part; only its repositories and proxies do.
     """
     pool = paths.cache() / "pool" / "debian"
     (pool / "partial").mkdir(parents=True, exist_ok=True)
-    _refresh_lists(image)
+    _refresh_lists(image, fresh=fresh)
     wanted = ["--reinstall", "install", *packages]  # also what the image has: a host may lose it
     empty = paths.cache() / "apt" / "none"
     (empty / "partial").mkdir(parents=True, exist_ok=True)
@@ -38,14 +40,14 @@ def download(packages: Sequence[str], image: Path, report: Report) -> list[Path]
     return [pool / name for name in names]
 
 
-def _refresh_lists(image: Path) -> None:
-    """Fetch the package lists when there are none, or old ones whose packages may be gone."""
+def _refresh_lists(image: Path, *, fresh: bool) -> None:
+    """Fetch the package lists when that is asked for, there are none, or old ones whose packages may be gone."""
     config = paths.cache() / "apt"
     (config / "lists/partial").mkdir(parents=True, exist_ok=True)
     text = "".join(f"{source.line()}\n" for source in images.sources())
     file, stamp = config / "sources.list", config / "updated"
-    fresh = stamp.exists() and time.time() - stamp.stat().st_mtime < _LISTS_STALE_SECONDS
-    if not fresh or not file.exists() or file.read_text(encoding="utf-8") != text:
+    recent = stamp.exists() and time.time() - stamp.stat().st_mtime < _LISTS_STALE_SECONDS
+    if fresh or not recent or not file.exists() or file.read_text(encoding="utf-8") != text:
         paths.write(file, text)
         run([*_apt(image, config), "update"], timeout_seconds=300)
         stamp.touch()

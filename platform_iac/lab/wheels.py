@@ -33,17 +33,18 @@ def platforms(machine: str) -> list[str]:
     ]
 
 
-def download(requirements: Sequence[str], report: Report) -> list[Path]:
+def download(requirements: Sequence[str], report: Report, *, fresh: bool = False) -> list[Path]:
     """Return wheels that satisfy the requirements together, from the shared pool.
 
-    uv decides on the versions (seconds where pip takes minutes) and pip fetches them: uv cannot.
+    uv decides on the versions (seconds where pip takes minutes) and pip fetches them: uv cannot. With `fresh` it asks
+    the index again instead of what it remembers.
 
     Raises:
         LabError: a requirement cannot be met by wheels alone.
     """
     pool = paths.cache() / "pool" / "wheels"
     pool.mkdir(parents=True, exist_ok=True)
-    pins = _resolve(requirements)
+    pins = _resolve(requirements, fresh=fresh)
     missing = [pin for pin in pins if not _matching(pool, pin)]
     report(f"mirror: {len(pins)} wheels in all, {len(missing)} to download")
     if missing:
@@ -51,10 +52,11 @@ def download(requirements: Sequence[str], report: Report) -> list[Path]:
     return [file for pin in pins for file in _matching(pool, pin)]
 
 
-def _resolve(requirements: Sequence[str]) -> list[str]:
+def _resolve(requirements: Sequence[str], *, fresh: bool) -> list[str]:
     """The exact versions, as `name==version`."""
     target = [f"--python-version={PYTHON}", f"--python-platform={os.uname().machine}-manylinux_2_{GLIBC_MINOR}"]
     style = ["--only-binary=:all:", "--no-header", "--no-annotate", "--no-strip-extras", "--quiet"]
+    style += ["--refresh"] if fresh else []
     text = run([_uv(), "pip", "compile", *target, *style, "-"], stdin="\n".join(requirements), timeout_seconds=300)
     pins = [line.split(";")[0].split("\\")[0].strip() for line in text.splitlines()]
     return [re.sub(r"\[.*?\]", "", pin) for pin in pins if "==" in pin]

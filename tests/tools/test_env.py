@@ -13,8 +13,13 @@ TOP = Path(__file__).resolve().parents[2]
 
 def sourced(home: Path, then: str, **extra: str) -> str:
     """Source tools/env.sh in a new bash with this home and return what `then` prints."""
+    return ended(home, then, **extra).stdout.strip()
+
+
+def ended(home: Path, then: str, **extra: str) -> subprocess.CompletedProcess[str]:
+    """Source tools/env.sh in a new bash with this home, where it must succeed, and do `then`."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("PULUMI_", "XDG_"))}
-    done = subprocess.run(
+    return subprocess.run(
         ["bash", "-euc", f". {TOP}/tools/env.sh; {then}"],
         env={**clean, "HOME": str(home), "PATH": "/usr/sbin:/usr/bin:/sbin:/bin", **extra},
         check=True,
@@ -22,7 +27,6 @@ def sourced(home: Path, then: str, **extra: str) -> str:
         text=True,
         timeout=60,
     )
-    return done.stdout.strip()
 
 
 def mode(path: Path) -> int:
@@ -38,6 +42,14 @@ def test_the_passphrase_is_random_and_private(tmp_path: Path) -> None:
     assert passphrase.read_text() != other.read_text()
 
 
+def test_whoever_gets_a_passphrase_is_told_once_to_keep_a_copy(tmp_path: Path) -> None:
+    path = tmp_path / ".local/state/platform-iac/passphrase"
+    first = ended(tmp_path, "echo out")
+    assert first.stderr == f"made the passphrase of your stacks, {path}: keep a copy elsewhere\n"
+    assert first.stdout == "out\n"
+    assert ended(tmp_path, "true").stderr == ""
+
+
 def test_the_state_is_a_private_folder(tmp_path: Path) -> None:
     url = sourced(tmp_path, 'echo "$PULUMI_BACKEND_URL"')
     assert url == f"file://{tmp_path}/.local/state/platform-iac/pulumi"
@@ -46,8 +58,9 @@ def test_the_state_is_a_private_folder(tmp_path: Path) -> None:
 
 def test_shells_that_source_it_at_once_agree_on_the_passphrase(tmp_path: Path) -> None:
     with ThreadPoolExecutor(8) as pool:
-        seen = list(pool.map(lambda _: sourced(tmp_path, 'cat "$PULUMI_CONFIG_PASSPHRASE_FILE"'), range(8)))
-    assert len(set(seen)) == 1
+        done = list(pool.map(lambda _: ended(tmp_path, 'cat "$PULUMI_CONFIG_PASSPHRASE_FILE"'), range(8)))
+    assert len({one.stdout for one in done}) == 1
+    assert sum("keep a copy" in one.stderr for one in done) == 1, "the one that made it says so"
     assert [path.name for path in (tmp_path / ".local/state/platform-iac").glob("passphrase*")] == ["passphrase"]
 
 
