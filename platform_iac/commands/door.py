@@ -71,13 +71,17 @@ def _verified(plan: Plan, site: Site, folder: Path) -> Path:
 def known(stack: str, plan: Plan) -> None:
     """Return when every host of the plan that is there already has a host key by which it can be verified.
 
+    A file that is not on this computer, as on one that only validates, is not judged.
+
     Raises:
         CommandError: some have none; with all of them.
     """
     for site in plan.sites:
         if "access" in site.settings:
             named = site.settings["access"]["known_hosts"]
-            found = _known_as(_hosts(plan, site), locate(stack).parent / named)
+            if not (path := locate(stack).parent / named).is_file():
+                continue
+            found = _known_as(_hosts(plan, site), path)
             if strangers := [host.name for host, name in found.items() if not name]:
                 raise CommandError(
                     f"{named} has no key for {', '.join(strangers)} — add it from a source you trust, for example the "

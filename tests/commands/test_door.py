@@ -102,6 +102,11 @@ def test_all_hosts_without_a_key_are_told_at_once(folder: Path) -> None:
         cli.run(["validate", stack])
 
 
+def test_a_file_of_another_computer_is_not_judged(folder: Path) -> None:
+    (folder / "metal.yaml").write_text(SPEC.replace("known_hosts: keys", "known_hosts: /etc/nowhere/keys"))
+    assert cli.run(["validate", str(folder / "metal.yaml")]) == 0
+
+
 def test_hashed_names_are_known_too(folder: Path) -> None:
     hashed = "".join(f"{HostKeys.hash_host(name)} {KEY}\n" for name in ("login01", "10.20.0.13"))
     (folder / "keys").write_text(hashed)
