@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import subprocess
 import sys
 import threading
@@ -51,6 +50,4 @@ def test_locks_are_private(tmp_path: Path) -> None:
 
 
 def test_a_thousand_hosts_are_held_at_once() -> None:
-    if resource.getrlimit(resource.RLIMIT_NOFILE)[1] < 1200:
-        pytest.skip("this machine does not allow a process as many files")
     subprocess.run([sys.executable, "-c", MANY], check=True, timeout=60)
