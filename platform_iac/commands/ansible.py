@@ -123,6 +123,8 @@ library = {ROLES / "plugins" / "modules"}
 action_plugins = {ROLES / "plugins" / "action"}
 gathering = explicit
 forks = 32
+# By itself Ansible asks its workers a thousand times a second whether they are done.
+internal_poll_interval = 0.02
 [ssh_connection]
 pipelining = True
 control_path_dir = ~/.ansible/cp/{ways}

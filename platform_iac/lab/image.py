@@ -31,7 +31,6 @@ PACKAGES = (
     "openssh-server",
     "procps",
     "python3",
-    "python3-apt",
     "sudo",
     "systemd",
     "systemd-sysv",

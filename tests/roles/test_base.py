@@ -56,7 +56,7 @@ def test_apt_treats_the_hosts_packages_as_before_once_the_platform_is_gone(lab: 
     assert "sudo" in lab.ok("login01", "apt-mark showmanual").split()
     play(lab, "base", hosts=("login01",), moment="teardown").ok()
     assert "sudo" in lab.ok("login01", "apt-mark showauto").split()
-    assert "packages" not in lab.ok("login01", "ls /var/lib/platform-iac")
+    lab.ok("login01", "test ! -e /var/lib/platform-iac/packages")
     play(lab, "base", hosts=("login01",)).ok()
 
 
@@ -131,3 +131,13 @@ def test_a_login_daemon_that_cannot_read_its_configuration_is_not_reloaded(lab: 
     assert failed.rc != 0
     assert "99-mistake.conf" in failed.output
     lab.ok("login01", "rm /etc/ssh/sshd_config.d/99-mistake.conf")
+
+
+def test_what_a_host_had_is_known_until_the_last_role_has_left_it(lab: Lab) -> None:
+    note, state = "/var/lib/platform-iac/packages", "dpkg-query -W -f '${db:Status-Status}' nginx-light"
+    lab.ok("mirror01", f"echo nginx-light >>{note}")
+    play(lab, "base", hosts=("mirror01",), moment="teardown").ok()
+    lab.ok("mirror01", f"grep -x nginx-light {note}")
+    play(lab, "mirror", moment="teardown").ok()
+    assert lab.ok("mirror01", state) == "installed"
+    lab.ok("mirror01", f"test ! -e {note}")

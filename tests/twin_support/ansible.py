@@ -11,6 +11,7 @@ from pathlib import Path
 
 from platform_iac.commands.ansible import export
 from platform_iac.plan.model import Run
+from platform_iac.provider.runner import owner
 from tests.twin_support.machines import Lab, call
 
 PLAYBOOK = Path(sys.executable).with_name("ansible-playbook")
@@ -42,16 +43,20 @@ def play(
 ) -> Play:
     """Run the role of the run called `run_name` on its hosts (or `hosts`): one moment of it, `check` for a dry run."""
     run = find(lab, run_name)
+    return _run(lab, [run], moment, *(["--check"] if check else []), hosts=hosts or run.hosts, timeout=timeout)
+
+
+def _run(lab: Lab, runs: list[Run], moment: str, *options: str, hosts: tuple[str, ...] = (), timeout: int) -> Play:
     with tempfile.TemporaryDirectory(prefix="platform-iac-test-") as folder:
         directory = Path(folder)
         export(lab.plan, directory, {site.name: lab.ssh_config for site in lab.plan.sites})
-        (directory / "one.yml").write_text(json.dumps([_play(run, moment)]))
+        (directory / "one.yml").write_text(json.dumps([_play(lab, run, moment) for run in runs]))
         secrets = directory / "secrets.json"
         secrets.touch(mode=0o600)
-        secrets.write_text(json.dumps({name: lab.secrets[name] for name in run.secrets}))
-        argv = [str(PLAYBOOK), "one.yml", "--diff", "--limit", ",".join(hosts or run.hosts)]
+        secrets.write_text(json.dumps({name: lab.secrets[name] for run in runs for name in run.secrets}))
+        argv = [str(PLAYBOOK), "one.yml", "--diff", *options, *(["--limit", ",".join(hosts)] if hosts else [])]
         env = {"PLATFORM_IAC_SECRETS": str(secrets), "ANSIBLE_NOCOLOR": "1", "ANSIBLE_FORCE_COLOR": "0"}
-        done = call([*argv, *(["--check"] if check else [])], timeout=timeout, cwd=directory, env=env)
+        done = call(argv, timeout=timeout, cwd=directory, env=env)
     changed = {found[1]: int(found[3]) for found in _RECAP.finditer(done.text)}
     return Play(done.rc, changed, done.text)
 
@@ -63,19 +68,22 @@ def find(lab: Lab, run_name: str) -> Run:
 
 def up_to(lab: Lab, run_name: str) -> None:
     """Apply every run that comes before `run_name` in the plan."""
-    for run in lab.plan.runs:
-        if run.name == run_name:
-            return
-        play(lab, run.name).ok()
+    names = [run.name for run in lab.plan.runs]
+    _run(lab, list(lab.plan.runs[: names.index(run_name)]), "main", timeout=1200).ok()
 
 
-def _play(run: Run, moment: str) -> dict[str, object]:
+def _play(lab: Lab, run: Run, moment: str) -> dict[str, object]:
     role = {"name": run.role, "tasks_from": f"{moment}.yml"}
+    me = {"platform": lab.name, "stack": run.name, "by": "tests", "place": "here", "role": run.name}
+    verb = "leave" if moment == "teardown" else "take"
+    owned = {"name": verb, "ansible.builtin.raw": "{{ owner }}", "changed_when": False}
+    done = {"name": f"Role {run.role}, {moment}", "ansible.builtin.include_role": role}
     return {
         "name": f"Run {run.name}",
         "hosts": ",".join(run.hosts),
         "gather_facts": False,
         "any_errors_fatal": False,
+        "vars": {"owner": owner.command(verb, me)},
         "vars_files": [f"runs/{run.name}/all.yml", f"runs/{run.name}/{{{{ inventory_hostname }}}}.yml"],
-        "tasks": [{"name": f"Role {run.role}, {moment}", "ansible.builtin.include_role": role}],
+        "tasks": [done, owned] if verb == "leave" else [owned, done],
     }

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import time
 from pathlib import Path
@@ -47,9 +48,11 @@ PROPERTIES = (
 )
 UNIT_FOLDERS = ("/etc/systemd/system/", "/lib/systemd/system/", "/usr/lib/systemd/system/")
 ENABLED = {"enabled", "enabled-runtime", "static", "alias", "indirect", "generated", "transient"}
-VERBS = ("unmask", "enable", "disable", "stop", "reset-failed", "restart", "start", "reload")
+VERBS = ("unmask", "enable", "disable", "stop", "restart", "start", "reload")
 TIMEOUT_SECONDS = 300
 SETTLE_SECONDS = 0.5
+RESTART_SECONDS = 10
+"""Longest that a unit which has just died is awaited while systemd is about to start it anew."""
 
 
 class UnitError(RuntimeError):
@@ -124,7 +127,6 @@ def decide(
             todo["stop"] += [name] if active(unit) else []
         elif not active(unit):
             todo["start"].append(name)
-            todo["reset-failed"] += [name] if unit.get("ActiveState") == "failed" else []
         elif touched(wanted.get("restart_on") or [], changed, unit.get("ActiveEnterTimestampMonotonic")):
             todo["restart"].append(name)
         elif touched(wanted.get("reload_on") or [], changed, unit.get("StateChangeTimestampMonotonic")):
@@ -139,13 +141,36 @@ def undo(units: dict[str, dict[str, Any]], state: dict[str, dict[str, str]]) -> 
     return [(verb, names) for verb, names in (("stop", stop), ("disable", disable)) if names]
 
 
+def forgive(names: list[str]) -> None:
+    """Forget how often units were started: systemd refuses one that was too often, which is no word of whoever asks.
+
+    What it was started for before is not known here: by a crash, or by the runs of a busy half-hour.
+    """
+    with contextlib.suppress(UnitError):  # one that systemd has not loaded was never started
+        systemctl("reset-failed", "--", *names)
+
+
 def failures(names: list[str]) -> list[str]:
-    """Return a sentence for each of these units that does not run."""
+    """Return a sentence for each of these units that does not run.
+
+    A unit that systemd starts anew by itself (C(Restart=)) has this one chance: what it needs may have come late.
+    """
+    end = time.monotonic() + RESTART_SECONDS
+    waited = False
+    while any(_restarts(unit) for unit in show(names, check=False).values()) and time.monotonic() < end:
+        waited = True
+        time.sleep(SETTLE_SECONDS)
+    if waited:
+        time.sleep(SETTLE_SECONDS)
     return [
         f"{name} is {unit.get('ActiveState', 'unknown')} ({unit.get('Result', '')}): {_journal(name)}"
         for name, unit in show(names, check=False).items()
-        if unit.get("SubState") == "auto-restart" or not (active(unit) or unit.get("ActiveState") == "activating")
+        if _restarts(unit) or not (active(unit) or unit.get("ActiveState") == "activating")
     ]
+
+
+def _restarts(unit: dict[str, str]) -> bool:
+    return unit.get("SubState") == "auto-restart"
 
 
 def _remains(unit: dict[str, str]) -> bool:
@@ -184,6 +209,7 @@ def apply(units: dict[str, dict[str, Any]], changed: set[str], *, absent: bool, 
             continue
         if verb in ("start", "restart"):
             started += names
+            forgive(names)
         try:
             systemctl(verb, "--", *names)
         except UnitError as error:

@@ -15,13 +15,18 @@ class SystemctlDouble:
 
     def __init__(self, **units: dict[str, str]) -> None:
         self.units = {name.replace("_", "-"): unit for name, unit in units.items()}
-        self.calls: list[str] = []
+        self.told: list[str] = []
+
+    @property
+    def calls(self) -> list[str]:
+        """What changed a unit's state."""
+        return [call for call in self.told if not call.startswith("reset-failed")]
 
     def __call__(self, *words: str) -> str:
         verb, names = words[0], list(words[words.index("--") + 1 :]) if "--" in words else []
         if verb == "show":
             return "\n\n".join(self._show(name) for name in names)
-        self.calls.append(" ".join([verb, *names]))
+        self.told.append(" ".join([verb, *names]))
         for name in names:
             unit = self.units.setdefault(name, {})
             if verb in ("start", "restart"):
@@ -108,10 +113,28 @@ def test_a_changed_unit_file_reloads_systemd_first(host_units: ModuleType, monke
     assert double.calls == ["daemon-reload", "restart a"]
 
 
-def test_a_failed_unit_is_reset_before_it_is_started(host_units: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
-    double = install(host_units, SystemctlDouble(a={"ActiveState": "failed", "UnitFileState": "enabled"}), monkeypatch)
-    host_units.apply({"a": {}}, set(), absent=False, check=False)
-    assert double.calls == ["reset-failed a", "start a"]
+@pytest.mark.parametrize("state", ["failed", "inactive"])
+def test_a_unit_that_was_started_often_is_started_once_more(
+    host_units: ModuleType, monkeypatch: pytest.MonkeyPatch, state: str
+) -> None:
+    """A unit that had to be stopped between its crashes is not failed, and systemd counts its starts all the same."""
+    double = install(host_units, SystemctlDouble(a={"ActiveState": state, "UnitFileState": "enabled"}), monkeypatch)
+    assert host_units.apply({"a": {}}, set(), absent=False, check=False) == ["start a"]
+    assert double.told == ["reset-failed a", "start a"]
+
+
+def test_a_unit_that_systemd_has_not_loaded_needs_no_forgiveness(
+    host_units: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    double = install(host_units, SystemctlDouble(a={"UnitFileState": "enabled"}), monkeypatch)
+
+    def not_loaded(*words: str) -> str:
+        if words[0] == "reset-failed":
+            raise host_units.UnitError("Failed to reset failed state of unit a: Unit a not loaded.")
+        return double(*words)
+
+    monkeypatch.setattr(host_units, "systemctl", not_loaded)
+    assert host_units.apply({"a": {}}, set(), absent=False, check=False) == ["start a"]
 
 
 def test_a_unit_that_dies_at_once_is_reported_with_its_journal(
@@ -127,6 +150,43 @@ def test_a_unit_that_dies_at_once_is_reported_with_its_journal(
 
     monkeypatch.setattr(host_units, "systemctl", dies)
     with pytest.raises(host_units.UnitError, match=r"a is failed .*journal"):
+        host_units.apply({"a": {}}, set(), absent=False, check=False)
+
+
+@pytest.mark.parametrize(("deaths", "fails"), [(1, False), (2, True)])
+def test_a_unit_that_systemd_starts_anew_has_one_chance(
+    host_units: ModuleType, monkeypatch: pytest.MonkeyPatch, deaths: int, fails: bool
+) -> None:
+    double = install(host_units, SystemctlDouble(a={}), monkeypatch)
+    dying = [{"SubState": "auto-restart", "ActiveState": "activating"}] * 2 + [RUNNING | {"SubState": "running"}]
+    looks = iter(dying * deaths)
+
+    def lives(*words: str) -> str:
+        if words[0] == "show" and "start a" in double.told:
+            double.units["a"] |= next(looks, double.units["a"])
+        return double(*words)
+
+    monkeypatch.setattr(host_units, "systemctl", lives)
+    if not fails:
+        host_units.apply({"a": {}}, set(), absent=False, check=False)
+        return
+    with pytest.raises(host_units.UnitError, match="a is activating"):
+        host_units.apply({"a": {}}, set(), absent=False, check=False)
+
+
+def test_a_unit_that_waits_long_for_its_restart_is_reported(
+    host_units: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dead = {"SubState": "auto-restart", "ActiveState": "activating"}
+    double = install(host_units, SystemctlDouble(a={}), monkeypatch)
+    monkeypatch.setattr(host_units, "RESTART_SECONDS", 0.05)
+
+    def dies(*words: str) -> str:
+        double.units["a"] |= dead if "start a" in double.told else {}
+        return double(*words)
+
+    monkeypatch.setattr(host_units, "systemctl", dies)
+    with pytest.raises(host_units.UnitError, match=r"a is activating .*journal"):
         host_units.apply({"a": {}}, set(), absent=False, check=False)
 
 
