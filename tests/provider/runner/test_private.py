@@ -38,6 +38,8 @@ def test_a_connection_that_ssh_keeps_open_outlives_the_run_and_not_the_provider(
         while not children.read_text():
             assert master.poll() is None
     (child,) = children.read_text().split()
+    while Path(f"/proc/{child}/comm").read_text() != "sleep\n":  # within an exec a process has no environment
+        time.sleep(0.01)
     assert master.poll() is None
     private.close()
     assert master.wait(10) == -9
