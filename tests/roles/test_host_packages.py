@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -27,22 +26,28 @@ def module(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModuleType:
 
 
 @pytest.fixture
-def host(module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+def told() -> list[tuple[str, ...]]:
+    """What apt and dpkg were asked to change."""
+    return []
+
+
+@pytest.fixture
+def host(module: ModuleType, monkeypatch: pytest.MonkeyPatch, told: list[tuple[str, ...]]) -> dict[str, str]:
     """A host's packages with their marks, as apt and dpkg tell and change them. All have the version 1.2-3."""
     packages = {"curl": "manual", "libpam-systemd": "auto", "mdadm": "manual", "udev": "auto"}
 
     def ask(*command: str) -> list[str]:
-        said(*command)
         if command[0] == "dpkg-query":
             provides = {"curl": "http-client (= 1), fetcher"}
             rows = [f"{name}\tinstalled\t1.2-3\t{provides.get(name, '')}" for name in packages]
             return [*rows, "gone\tconfig-files\t1\t", "never\tnot-installed\t\tghost"]
         if command[0] == "apt-mark" and command[1].startswith("show"):
             return [name for name in command[2:] or packages if packages.get(name) == command[1].removeprefix("show")]
+        told.append(command)
         if command[0] == "apt-mark":
             packages.update(dict.fromkeys(command[4:], command[3]))
         if "purge" in command:
-            for name in command[command.index("--auto-remove") + 1 :]:
+            for name in after(command, "--auto-remove"):
                 packages.pop(name, None)
         if "install" in command:
             packages.update(dict.fromkeys((module.split(one)[0] for one in after(command, "install")), "manual"))
@@ -51,21 +56,6 @@ def host(module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     monkeypatch.setattr(module, "ask", ask)
     monkeypatch.setattr(module.time, "sleep", lambda seconds: None)
     return packages
-
-
-@pytest.fixture(autouse=True)
-def told() -> Iterator[list[tuple[str, ...]]]:
-    """What apt and dpkg were asked to change."""
-    TOLD.clear()
-    yield TOLD
-
-
-TOLD: list[tuple[str, ...]] = []
-
-
-def said(*command: str) -> None:
-    if command[0] != "dpkg-query" and not command[1].startswith("show"):
-        TOLD.append(command)
 
 
 def after(command: tuple[str, ...], word: str) -> tuple[str, ...]:

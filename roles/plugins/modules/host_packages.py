@@ -72,11 +72,9 @@ UPDATE_TRIES = 5
 LISTS = ("names", "keep", "alike")
 LOCK = ("-o", "DPkg::Lock::Timeout=120")
 # What a role has written already is not asked about.
-OURS_FIRST = ("-o", "Dpkg::Options::=--force-confdef", "-o", "Dpkg::Options::=--force-confold")
+OURS_FIRST = ("--force-confdef", "--force-confold")
 UPDATES = "/var/lib/dpkg/updates"
 BEGUN = {"unpacked", "half-configured", "half-installed", "triggers-awaited", "triggers-pending"}
-
-
 INSTALLED = "installed"
 
 
@@ -165,7 +163,8 @@ def install(names: list[str], *, check: bool) -> list[str]:
     if missing and not check:
         finish(there)
         update()
-        ask("apt-get", "-y", *LOCK, *OURS_FIRST, "--no-install-recommends", "install", *missing)
+        ours = [word for option in OURS_FIRST for word in ("-o", f"Dpkg::Options::={option}")]
+        ask("apt-get", "-y", *LOCK, *ours, "--no-install-recommends", "install", *missing)
     present = [split(asked)[0] for asked in names if asked not in missing]
     present = [name for name in present if there[name].version]
     if present and (brought := ask("apt-mark", "showauto", *present)):
@@ -197,7 +196,7 @@ def update() -> None:
 def finish(there: dict[str, Package]) -> None:
     """Let dpkg finish what it was interrupted in: apt refuses to work until then."""
     if BEGUN & {package.state for package in there.values()} or any(Path(UPDATES).glob("[0-9]*")):
-        ask("dpkg", "--configure", "--pending", "--force-confdef", "--force-confold")
+        ask("dpkg", "--configure", "--pending", *OURS_FIRST)
 
 
 def remove(names: list[str], keep: list[str], alike: list[str], *, check: bool) -> tuple[list[str], list[str]]:

@@ -155,18 +155,23 @@ def failures(names: list[str]) -> list[str]:
 
     A unit that systemd starts anew by itself (C(Restart=)) has this one chance: what it needs may have come late.
     """
-    end = time.monotonic() + RESTART_SECONDS
-    waited = False
-    while any(_restarts(unit) for unit in show(names, check=False).values()) and time.monotonic() < end:
-        waited = True
-        time.sleep(SETTLE_SECONDS)
-    if waited:
-        time.sleep(SETTLE_SECONDS)
+    state = show(names, check=False)
+    if any(map(_restarts, state.values())):
+        _await_restart(names)
+        state = show(names, check=False)
     return [
         f"{name} is {unit.get('ActiveState', 'unknown')} ({unit.get('Result', '')}): {_journal(name)}"
-        for name, unit in show(names, check=False).items()
+        for name, unit in state.items()
         if _restarts(unit) or not (active(unit) or unit.get("ActiveState") == "activating")
     ]
+
+
+def _await_restart(names: list[str]) -> None:
+    """Wait until systemd has started anew what died, and a moment more, as after our own start."""
+    end = time.monotonic() + RESTART_SECONDS
+    while any(map(_restarts, show(names, check=False).values())) and time.monotonic() < end:
+        time.sleep(SETTLE_SECONDS)
+    time.sleep(SETTLE_SECONDS)
 
 
 def _restarts(unit: dict[str, str]) -> bool:
