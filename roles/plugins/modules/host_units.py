@@ -30,7 +30,9 @@ options:
     elements: str
     default: []
   state:
-    description: V(absent) stops and disables the units; one that is not there is fine.
+    description:
+      - V(absent) stops and disables the units; one that is not there is fine. systemd keeps no word of one that failed,
+        before or as it stopped.
     choices: [present, absent]
     default: present
     type: str
@@ -142,10 +144,13 @@ def undo(units: dict[str, dict[str, Any]], state: dict[str, dict[str, str]]) -> 
 
 
 def forgive(names: list[str]) -> None:
-    """Forget how often units were started: systemd refuses one that was too often, which is no word of whoever asks.
+    """Forget how often units were started and how they ended.
 
-    What it was started for before is not known here: by a crash, or by the runs of a busy half-hour.
+    systemd refuses a unit that was started too often, be it by crashes or by the runs of a busy half-hour, and lists
+    one that failed even when its file is gone.
     """
+    if not names:
+        return
     with contextlib.suppress(UnitError):  # one that systemd has not loaded was never started
         systemctl("reset-failed", "--", *names)
 
@@ -219,6 +224,8 @@ def apply(units: dict[str, dict[str, Any]], changed: set[str], *, absent: bool, 
             systemctl(verb, "--", *names)
         except UnitError as error:
             problems.append(str(error))
+    if absent and not check:
+        forgive([name for name, unit in show(sorted(units), check=False).items() if unit.get("ActiveState") == "failed"])
     if started:
         time.sleep(SETTLE_SECONDS)  # a `Type=simple` service that cannot read its configuration dies only now
         problems += failures(started)

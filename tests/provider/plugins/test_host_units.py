@@ -206,6 +206,30 @@ def test_absent_units_are_stopped_and_missing_ones_are_fine(
     assert double.calls == ["stop a", "disable a"]
 
 
+@pytest.mark.parametrize("before", ["active", "failed"])
+def test_systemd_keeps_no_word_of_an_absent_unit_that_failed(
+    host_units: ModuleType, monkeypatch: pytest.MonkeyPatch, before: str
+) -> None:
+    """One that had to be killed as it stopped has failed only then."""
+    double = install(host_units, SystemctlDouble(a={"ActiveState": before}, b=dict(RUNNING)), monkeypatch)
+
+    def killed(*words: str) -> str:
+        text = SystemctlDouble.__call__(double, *words)
+        if words[0] == "stop":
+            double.units["a"]["ActiveState"] = "failed"
+        return text
+
+    monkeypatch.setattr(host_units, "systemctl", killed)
+    host_units.apply({"a": {}, "b": {}}, set(), absent=True, check=False)
+    assert double.told[-1] == "reset-failed a"
+
+
+def test_a_rehearsal_forgets_nothing(host_units: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    double = install(host_units, SystemctlDouble(a={"ActiveState": "failed"}), monkeypatch)
+    host_units.apply({"a": {}}, set(), absent=True, check=True)
+    assert double.told == []
+
+
 def test_a_oneshot_that_has_run_well_counts_as_running(host_units: ModuleType) -> None:
     unit = {"Type": "oneshot", "ActiveState": "inactive", "Result": "success", "ExecMainStartTimestampMonotonic": "5"}
     assert host_units.active(unit)
