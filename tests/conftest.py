@@ -21,6 +21,9 @@ RUN = "PLATFORM_IAC_TEST_RUN"
 STAGES = ("engine", "twin")
 """Marks by what they need: tests without either come first, so that a mistake shows in seconds."""
 
+PATIENT = ("tests/roles/test_slurm.py", "tests/roles/test_infiniband.py")
+"""Groups that wait more than they compute: they begin beside the longest, or both workers end with waiting."""
+
 
 def pytest_configure() -> None:
     """Mark what this run starts; its workers inherit the mark."""
@@ -52,6 +55,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         limits[_group(item)] = max(limits[_group(item)], _limit(item))
     # Of two workers none should begin with the longest when the other has ended: a test's own limit says how long.
+    longest = max(limits.values(), default=0)
+    limits |= {group: longest - 1 for group in PATIENT}
     items.sort(key=lambda item: (_stage(item), -limits[_group(item)] if _stage(item) else 0))
     for item in items:
         if _stage(item):
