@@ -56,7 +56,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         limits[_group(item)] = max(limits[_group(item)], _limit(item))
     # Of two workers none should begin with the longest when the other has ended: a test's own limit says how long.
     longest = max(limits.values(), default=0)
-    limits |= {group: longest - 1 for group in PATIENT}
+    limits |= dict.fromkeys(PATIENT, longest - 1)
     items.sort(key=lambda item: (_stage(item), -limits[_group(item)] if _stage(item) else 0))
     for item in items:
         if _stage(item):

@@ -225,7 +225,8 @@ def apply(units: dict[str, dict[str, Any]], changed: set[str], *, absent: bool, 
         except UnitError as error:
             problems.append(str(error))
     if absent and not check:
-        forgive([name for name, unit in show(sorted(units), check=False).items() if unit.get("ActiveState") == "failed"])
+        state = show(sorted(units), check=False)
+        forgive([name for name, unit in state.items() if unit.get("ActiveState") == "failed"])
     if started:
         time.sleep(SETTLE_SECONDS)  # a `Type=simple` service that cannot read its configuration dies only now
         problems += failures(started)
