@@ -5,6 +5,8 @@ from __future__ import annotations
 import fcntl
 import os
 import subprocess
+import sysconfig
+from importlib.util import cache_from_source
 from pathlib import Path
 
 import pytest
@@ -44,6 +46,13 @@ def test_a_machine_that_is_set_up_is_left_alone(tmp_path: Path) -> None:
     assert script.returncode == 0, output
     assert output.endswith("set-up: nothing to do\n")
     assert [path.name for path in (tmp_path / "cache/platform-iac").iterdir()] == ["setup.lock"]
+
+
+def test_every_package_is_compiled() -> None:
+    """Where Python is told not to write bytecode, each start of Ansible would compile it all anew: a second each."""
+    sources = list(Path(sysconfig.get_path("purelib")).rglob("*.py"))
+    assert len(sources) > 1000
+    assert [path for path in sources if not Path(cache_from_source(str(path))).exists()] == []
 
 
 def test_a_second_set_up_waits_for_the_first(tmp_path: Path) -> None:
