@@ -21,11 +21,17 @@ _URI = re.compile(r"^'(?P<uri>[^']+)' (?P<file>\S+) \d+", re.MULTILINE)
 def download(packages: Sequence[str], image: Path, report: Report, *, fresh: bool = False) -> list[Path]:
     """Return the packages and all that they need beyond what the image has, from the shared pool.
 
-    What the repositories have is asked once a day, and with `fresh` again.
+    What the repositories have is asked once a day, and with `fresh` again. Of several at once each waits for the other:
+    a mirror and the guests' image may be made at the same time, and images may be shared by caches.
 
     apt runs with a state of its own and the image's package database, so neither this
     workstation's packages nor its lists play a part; only its repositories and proxies do.
     """
+    with paths.locked(paths.cache() / "apt" / ".lock"):
+        return _download(packages, image, report, fresh=fresh)
+
+
+def _download(packages: Sequence[str], image: Path, report: Report, *, fresh: bool) -> list[Path]:
     pool = paths.cache() / "pool" / "debian"
     (pool / "partial").mkdir(parents=True, exist_ok=True)
     _refresh_lists(image, fresh=fresh)
@@ -69,6 +75,7 @@ def _apt(image: Path, archives: Path) -> list[str]:
         "APT::Update::Post-Invoke-Success::": "",
         "Acquire::Languages": "none",
         "Acquire::Retries": "3",
+        "DPkg::Lock::Timeout": "600",
     }
     return ["apt-get", "--yes", "--quiet", *(f"--option={name}={value}" for name, value in options.items())]
 

@@ -1,14 +1,17 @@
 """A mirror made from the registries, and a machine that installs from it and from nowhere else."""
 
+import contextlib
+import fcntl
 import logging
 import secrets
+import time
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from platform_iac.lab import artifacts, image, machine, network
+from platform_iac.lab import artifacts, debian, image, machine, network
 from platform_iac.lab.machine import Bind
 from platform_iac.lab.paths import LabError
 from platform_iac.lab.process import run
@@ -82,3 +85,23 @@ def test_a_list_that_was_tampered_with_is_refused(host: str) -> None:
 def test_a_package_that_does_not_exist_is_named(root: Path) -> None:
     with pytest.raises(LabError, match="no-such-package"):
         artifacts.ensure(["no-such-package"], [], root, _LOG.info)
+
+
+def test_downloads_at_once_wait_for_each_other_and_for_whoever_has_the_image(root: Path) -> None:
+    """A mirror and the guests' image may be made at the same time, and an image may be shared by caches."""
+
+    @contextlib.contextmanager
+    def held() -> Iterator[None]:
+        with (root / "var/lib/dpkg/lock-frontend").open("w") as lock:
+            fcntl.lockf(lock, fcntl.LOCK_EX)
+            yield
+
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        with held():
+            asked = [pool.submit(debian.download, [name], root, _LOG.info) for name in ("munge", "busybox-static")]
+            time.sleep(3)
+            assert not any(one.done() for one in asked)
+        found = [one.result(timeout=300) for one in asked]
+    for files, name in zip(found, ("munge", "busybox-static"), strict=True):
+        assert [path.name for path in files if path.name.startswith(f"{name}_")]
+        assert all(path.exists() for path in files)
