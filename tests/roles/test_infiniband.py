@@ -127,8 +127,10 @@ def test_infiniband_manager_passes_the_acceptance(lab: Lab) -> None:
     """Although one manager hangs as it ends, as the real one does now and then."""
     hang, reload = "/etc/systemd/system/opensm.service.d/hang.conf", "systemctl daemon-reload"
     lab.ok("mgr02", f"install -D /dev/stdin {hang} <<< $'[Service]\nExecStop=/bin/sleep infinity'; {reload}")
-    accept(lab, "infiniband_manager")
-    lab.ok("mgr02", f"rm {hang}; {reload}")
+    try:
+        accept(lab, "infiniband_manager")
+    finally:
+        lab.ok("mgr02", f"rm {hang}; {reload}")
 
 
 def test_the_engine_of_the_spec_is_the_one_that_is_used(managed: Lab) -> None:

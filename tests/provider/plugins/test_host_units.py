@@ -11,9 +11,10 @@ import pytest
 
 
 class SystemctlDouble:
-    """Answers `systemctl show` from a table and changes the table for other verbs."""
+    """Answers `systemctl show` from a table and changes the table for other verbs; the unit `a` fails by `fatal`."""
 
-    def __init__(self, **units: dict[str, str]) -> None:
+    def __init__(self, fatal: str = "", **units: dict[str, str]) -> None:
+        self.fatal = fatal
         self.units = {name.replace("_", "-"): unit for name, unit in units.items()}
         self.told: list[str] = []
 
@@ -35,6 +36,8 @@ class SystemctlDouble:
                 unit["ActiveState"] = "inactive"
             if verb in ("enable", "disable"):
                 unit["UnitFileState"] = f"{verb}d"
+        if verb == self.fatal:
+            self.units["a"]["ActiveState"] = "failed"
         return ""
 
     def _show(self, name: str) -> str:
@@ -140,15 +143,7 @@ def test_a_unit_that_systemd_has_not_loaded_needs_no_forgiveness(
 def test_a_unit_that_dies_at_once_is_reported_with_its_journal(
     host_units: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    double = install(host_units, SystemctlDouble(a={}), monkeypatch)
-
-    def dies(*words: str) -> str:
-        text = SystemctlDouble.__call__(double, *words)
-        if words[0] == "start":
-            double.units["a"]["ActiveState"] = "failed"
-        return text
-
-    monkeypatch.setattr(host_units, "systemctl", dies)
+    install(host_units, SystemctlDouble(fatal="start", a={}), monkeypatch)
     with pytest.raises(host_units.UnitError, match=r"a is failed .*journal"):
         host_units.apply({"a": {}}, set(), absent=False, check=False)
 
@@ -211,15 +206,8 @@ def test_systemd_keeps_no_word_of_an_absent_unit_that_failed(
     host_units: ModuleType, monkeypatch: pytest.MonkeyPatch, before: str
 ) -> None:
     """One that had to be killed as it stopped has failed only then."""
-    double = install(host_units, SystemctlDouble(a={"ActiveState": before}, b=dict(RUNNING)), monkeypatch)
-
-    def killed(*words: str) -> str:
-        text = SystemctlDouble.__call__(double, *words)
-        if words[0] == "stop":
-            double.units["a"]["ActiveState"] = "failed"
-        return text
-
-    monkeypatch.setattr(host_units, "systemctl", killed)
+    units = {"a": {"ActiveState": before}, "b": dict(RUNNING)}
+    double = install(host_units, SystemctlDouble(fatal="stop", **units), monkeypatch)
     host_units.apply({"a": {}, "b": {}}, set(), absent=True, check=False)
     assert double.told[-1] == "reset-failed a"
 
